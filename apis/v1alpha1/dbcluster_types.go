@@ -1,0 +1,476 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Kinds of the claim and of the composite resource behind it.
+const (
+	KindDBCluster  = "DBCluster"
+	KindXDBCluster = "XDBCluster"
+)
+
+// A DBCluster is a PostgreSQL database cluster.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+type DBCluster struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the cluster is to be.
+	Spec DBClusterSpec `json:"spec"`
+
+	// Status is what the cluster is.
+	Status DBClusterStatus `json:"status,omitempty"`
+}
+
+// DatabaseEngine is the database program of a cluster.
+//
+// +kubebuilder:validation:Enum=PostgreSQL
+type DatabaseEngine string
+
+// Database engines.
+const (
+	EnginePostgreSQL DatabaseEngine = "PostgreSQL"
+)
+
+// VolumeRetentionPolicy says what happens to a cluster's volumes when its claim is deleted.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type VolumeRetentionPolicy string
+
+// Volume retention policies.
+const (
+	VolumesRetained VolumeRetentionPolicy = "Retain"
+	VolumesDeleted  VolumeRetentionPolicy = "Delete"
+)
+
+// DBClusterSpec is what a DBCluster is to be.
+type DBClusterSpec struct {
+	// DatabaseEngine is the database program.
+	//
+	// +kubebuilder:default=PostgreSQL
+	// +optional
+	DatabaseEngine DatabaseEngine `json:"databaseEngine,omitempty"`
+
+	// DatabaseImage is the container image that every instance runs, in place of the platform's image for the version. It
+	// must be built from the project's Containerfile and have the major version that primarySpec.version names.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	DatabaseImage string `json:"databaseImage,omitempty"`
+
+	// DeletionProtection refuses the deletion of the claim, of its composite resource, of its namespace and of the claims'
+	// CustomResourceDefinitions. Set it to false, and let that be rolled out, before you delete the cluster.
+	//
+	// +kubebuilder:default=true
+	// +optional
+	DeletionProtection *bool `json:"deletionProtection,omitempty"`
+
+	// VolumeRetentionPolicy says what happens to the volumes when the claim is deleted. With Retain they stay, and a claim
+	// that is created again under the same name finds its data. With Delete they go with the claim.
+	//
+	// +kubebuilder:default=Retain
+	// +optional
+	VolumeRetentionPolicy VolumeRetentionPolicy `json:"volumeRetentionPolicy,omitempty"`
+
+	// AllowExternalIncomingTraffic lets clients from outside the claim's namespace connect to PostgreSQL. By default only
+	// Pods of the claim's namespace can.
+	//
+	// +kubebuilder:default=false
+	// +optional
+	AllowExternalIncomingTraffic bool `json:"allowExternalIncomingTraffic,omitempty"`
+
+	// TLS sets the certificate that PostgreSQL serves. By default the cluster has a certificate authority of its own.
+	//
+	// +optional
+	TLS *TLSSpec `json:"tls,omitempty"`
+
+	// Availability sets how the cluster survives the loss of an instance.
+	//
+	// +optional
+	Availability *AvailabilitySpec `json:"availability,omitempty"`
+
+	// PrimarySpec describes the primary and with it every instance of the cluster.
+	PrimarySpec PrimarySpec `json:"primarySpec"`
+}
+
+// TLSSpec sets the certificate that PostgreSQL serves.
+type TLSSpec struct {
+	// CertSecret names a Secret in the claim's namespace with the keys tls.crt, tls.key and ca.crt, as cert-manager writes
+	// them. The certificate must be valid for the DNS name <cluster>-rw.<namespace>.svc.
+	CertSecret SecretReference `json:"certSecret"`
+}
+
+// A SecretReference names a Secret in the claim's namespace.
+type SecretReference struct {
+	// Name of the Secret.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// AvailabilitySpec sets how the cluster survives the loss of an instance.
+type AvailabilitySpec struct {
+	// NumberOfStandbys is how many standbys follow the primary. This version has none: the only value is 0.
+	//
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=0
+	// +optional
+	NumberOfStandbys int32 `json:"numberOfStandbys,omitempty"`
+}
+
+// PrimarySpec describes an instance of the cluster.
+type PrimarySpec struct {
+	// Version is PostgreSQL's major version. It cannot be changed: there is no upgrade in place between major versions.
+	//
+	// +kubebuilder:validation:Enum="15";"17"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="version cannot be changed: create a second DBCluster with the other version and move the data with pg_dump and pg_restore"
+	Version string `json:"version"`
+
+	// AdminUser is the database's administrator, the superuser postgres.
+	//
+	// +optional
+	AdminUser *AdminUserSpec `json:"adminUser,omitempty"`
+
+	// Resources of every instance.
+	Resources ResourcesSpec `json:"resources"`
+
+	// Parameters are settings of PostgreSQL, by their names in lower case, as in postgresql.conf: {"work_mem": "16MB"}.
+	// They are checked against the list of settings of the version. A change is reloaded, or the instance is restarted when
+	// the setting needs it; the status says which. Settings that the system owns are refused.
+	//
+	// +kubebuilder:validation:MaxProperties=200
+	// +optional
+	Parameters map[string]string `json:"parameters,omitempty"`
+
+	// IsStopped stops the cluster's instances. Data, names and endpoints stay.
+	//
+	// +kubebuilder:default=false
+	// +optional
+	IsStopped bool `json:"isStopped,omitempty"`
+
+	// SchedulingConfig says on which nodes the instances may run.
+	//
+	// +optional
+	SchedulingConfig *SchedulingConfig `json:"schedulingConfig,omitempty"`
+}
+
+// AdminUserSpec sets the administrator's credentials.
+type AdminUserSpec struct {
+	// PasswordRef names a Secret in the claim's namespace that holds the password under the cluster's name as its key. One
+	// newline at the end of the password, which editors and echo leave there, is not part of it. Without a PasswordRef a
+	// password is made. Either way it is in the connection Secret.
+	//
+	// +optional
+	PasswordRef *SecretReference `json:"passwordRef,omitempty"`
+}
+
+// ResourcesSpec is what an instance has.
+type ResourcesSpec struct {
+	// CPU that is reserved for the database of every instance, for example 2 or 500m. It may use more when its node has
+	// some to spare.
+	//
+	// +kubebuilder:default="1"
+	// +optional
+	CPU resource.Quantity `json:"cpu,omitempty"`
+
+	// Memory of every instance, for example 8Gi: reserved, and its limit. PostgreSQL's buffers are sized by it.
+	Memory resource.Quantity `json:"memory"`
+
+	// Disks of every instance. There must be a DataDisk.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1
+	Disks []DiskSpec `json:"disks"`
+}
+
+// DiskName says what a disk is for.
+//
+// +kubebuilder:validation:Enum=DataDisk
+type DiskName string
+
+// Names of disks.
+const (
+	DataDisk DiskName = "DataDisk"
+)
+
+// DiskSpec describes a disk of an instance.
+type DiskSpec struct {
+	// Name says what the disk is for.
+	Name DiskName `json:"name"`
+
+	// Size of the disk, for example 10Gi. It can grow where the storage class allows it; it cannot shrink.
+	Size resource.Quantity `json:"size"`
+
+	// StorageClass of the disk. By default the one that the Kubernetes cluster has as its default. It cannot be changed.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	StorageClass string `json:"storageClass,omitempty"`
+
+	// AccessModes of the disk. They cannot be changed.
+	//
+	// +kubebuilder:default={"ReadWriteOnce"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1
+	// +optional
+	AccessModes []DiskAccessMode `json:"accessModes,omitempty"`
+
+	// Annotations of the disk's PersistentVolumeClaims. They cannot be changed.
+	//
+	// +kubebuilder:validation:MaxProperties=32
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// Selector picks the PersistentVolume by its labels. It cannot be changed.
+	//
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+
+	// VolumeName picks the PersistentVolume by its name. It cannot be changed.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	VolumeName string `json:"volumeName,omitempty"`
+}
+
+// DiskAccessMode is how a disk can be mounted.
+//
+// +kubebuilder:validation:Enum=ReadWriteOnce;ReadWriteOncePod
+type DiskAccessMode string
+
+// SchedulingConfig says on which nodes the instances may run.
+type SchedulingConfig struct {
+	// NodeSelector are labels that a node must have.
+	//
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// Tolerations of the instances' Pods.
+	//
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// NodeAffinity of the instances' Pods.
+	//
+	// +optional
+	NodeAffinity *corev1.NodeAffinity `json:"nodeaffinity,omitempty"`
+
+	// PodAffinity of the instances' Pods.
+	//
+	// +optional
+	PodAffinity *corev1.PodAffinity `json:"podAffinity,omitempty"`
+
+	// PodAntiAffinity of the instances' Pods.
+	//
+	// +optional
+	PodAntiAffinity *corev1.PodAntiAffinity `json:"podAntiAffinity,omitempty"`
+}
+
+// Phase is what a cluster is doing, in one word.
+//
+// +kubebuilder:validation:Enum=Pending;Creating;Running;Updating;Stopping;Stopped;Failed
+type Phase string
+
+// Phases of a cluster.
+const (
+	PhasePending  Phase = "Pending"
+	PhaseCreating Phase = "Creating"
+	PhaseRunning  Phase = "Running"
+	PhaseUpdating Phase = "Updating"
+	PhaseStopping Phase = "Stopping"
+	PhaseStopped  Phase = "Stopped"
+	PhaseFailed   Phase = "Failed"
+)
+
+// DBClusterStatus is what a DBCluster is.
+type DBClusterStatus struct {
+	// Phase is what the cluster is doing, in one word.
+	//
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+
+	// Rollout says how far the spec has been carried out. It is the only safe way to tell whether a change is in force:
+	// conditions may still be those of the spec before.
+	//
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
+
+	// Endpoints are where clients connect.
+	//
+	// +optional
+	Endpoints *EndpointsStatus `json:"endpoints,omitempty"`
+
+	// Binding names the connection Secret, as the Service Binding specification has it.
+	//
+	// +optional
+	Binding *SecretReference `json:"binding,omitempty"`
+
+	// Primary is the name of the Pod that is the primary.
+	//
+	// +optional
+	Primary string `json:"primary,omitempty"`
+
+	// Durability says what an acknowledged transaction survives now, in words.
+	//
+	// +optional
+	Durability string `json:"durability,omitempty"`
+
+	// CurrentVersion is PostgreSQL's version on the primary, for example 17.12.
+	//
+	// +optional
+	CurrentVersion string `json:"currentVersion,omitempty"`
+
+	// Instances of the cluster, sorted by name.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Instances []InstanceStatus `json:"instances,omitempty"`
+
+	// Parameters say which settings are in force.
+	//
+	// +optional
+	Parameters *ParametersStatus `json:"parameters,omitempty"`
+
+	// DataDiskSize is the size that the data volumes have.
+	//
+	// +optional
+	DataDiskSize string `json:"dataDiskSize,omitempty"`
+
+	// CertificateExpiry is when the certificate that clients see ends.
+	//
+	// +optional
+	CertificateExpiry *metav1.Time `json:"certificateExpiry,omitempty"`
+
+	// CriticalIncidents are what is wrong, sorted by resource and code.
+	//
+	// +optional
+	CriticalIncidents []CriticalIncident `json:"criticalIncidents,omitempty"`
+
+	// Conditions of the cluster.
+	//
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// RolloutState is how far a spec has been carried out.
+//
+// +kubebuilder:validation:Enum=Progressing;Complete;Failed
+type RolloutState string
+
+// Rollout states.
+const (
+	RolloutProgressing RolloutState = "Progressing"
+	RolloutComplete    RolloutState = "Complete"
+	RolloutFailed      RolloutState = "Failed"
+)
+
+// RolloutStatus says how far a spec has been carried out. It is written in one piece.
+type RolloutStatus struct {
+	// State of the rollout of ObservedSpec.
+	State RolloutState `json:"state"`
+
+	// Message says what the rollout waits for, or why it failed and what to do.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// ObservedSpec is the spec that State is about. A health check compares it with the claim's spec.
+	//
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:Schemaless
+	ObservedSpec runtime.RawExtension `json:"observedSpec"`
+}
+
+// EndpointsStatus is where clients connect.
+type EndpointsStatus struct {
+	// RW is the host and port of the primary.
+	RW string `json:"rw"`
+
+	// RO is the host and port of the standbys.
+	//
+	// +optional
+	RO string `json:"ro,omitempty"`
+}
+
+// InstanceStatus is what an instance of the cluster says about itself.
+type InstanceStatus struct {
+	// Name of the Pod.
+	Name string `json:"name"`
+
+	// Role is primary, standby or unknown.
+	Role string `json:"role"`
+
+	// State is starting, running, streaming, restarting, stopped or failed.
+	State string `json:"state"`
+
+	// Node that the Pod runs on.
+	//
+	// +optional
+	Node string `json:"node,omitempty"`
+
+	// Timeline of the instance's WAL.
+	//
+	// +optional
+	Timeline int `json:"timeline,omitempty"`
+
+	// Lag is how far a standby is behind, in coarse steps, for example 16Mi.
+	//
+	// +optional
+	Lag string `json:"lag,omitempty"`
+
+	// Version of PostgreSQL, for example 17.12.
+	//
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// PendingRestart are the settings that wait for a restart.
+	//
+	// +optional
+	PendingRestart []string `json:"pendingRestart,omitempty"`
+}
+
+// ParametersStatus says which settings are in force.
+type ParametersStatus struct {
+	// InForce are the claim's parameters, and those that were derived from its resources, as PostgreSQL shows them.
+	//
+	// +optional
+	InForce map[string]string `json:"inForce,omitempty"`
+
+	// LastChange says how the newest change came into force: Reload or Restart.
+	//
+	// +optional
+	LastChange string `json:"lastChange,omitempty"`
+}
+
+// A CriticalIncident is something that is wrong with the cluster.
+type CriticalIncident struct {
+	// Code is a word for the kind of incident.
+	Code string `json:"code"`
+
+	// Message says what is wrong and what to do next.
+	Message string `json:"message"`
+
+	// Resource that the incident is about, for example Pod/db-0.
+	Resource string `json:"resource"`
+
+	// Time at which it was seen first.
+	Time metav1.Time `json:"time"`
+}

@@ -1,0 +1,93 @@
+// Package instance holds what the composition function and the agents say to each other: the Config that every instance
+// of a cluster follows, and the Report that each instance gives. Both travel in ConfigMaps, so neither holds a secret.
+package instance
+
+// ConfigKey is the key of the cluster's ConfigMap that holds its Config as JSON.
+const ConfigKey = "cluster.json"
+
+// Ports that an instance listens on.
+const (
+	PortPostgreSQL = 5432
+	PortPatroni    = 8008
+	PortAgent      = 8009
+	PortMetrics    = 9187
+)
+
+// Folders of an instance's container.
+const (
+	FolderVolume      = "/var/lib/xdbcluster"
+	FolderConfig      = "/etc/xdbcluster/config"
+	FolderTLS         = "/etc/xdbcluster/tls"
+	FolderCredentials = "/etc/xdbcluster/credentials" //nolint:gosec // A folder, not a credential.
+	FolderAdmin       = "/etc/xdbcluster/admin"
+	FolderRun         = "/run/xdbcluster"
+	FolderSocket      = "/run/postgresql"
+)
+
+// Environment variables of an instance's container, from the downward API.
+const (
+	EnvPodName      = "POD_NAME"
+	EnvPodNamespace = "POD_NAMESPACE"
+	EnvPodIP        = "POD_IP"
+	EnvPodUID       = "POD_UID"
+	EnvNodeName     = "NODE_NAME"
+)
+
+// Keys of the Secret that is mounted at FolderCredentials. Its passwords are made by the function, never by a user.
+const (
+	KeyReplicationPassword = "replication"
+	KeyRewindPassword      = "rewind"
+)
+
+// Keys of the Secret that is mounted at FolderAdmin: what the database's administrator must be called and must be able
+// to log in with. The agent of the primary sets them in the database over the local socket, at every start and whenever
+// they change.
+const (
+	KeyAdminUser     = "username"
+	KeyAdminPassword = "password"
+)
+
+// A Config is what a cluster's instances are to be. It is the same for every instance.
+type Config struct {
+	// Cluster is the claim's name. It names every object of the cluster.
+	Cluster string `json:"cluster"`
+
+	// Scope is Patroni's name for the cluster. Patroni's ConfigMaps are called <scope>-leader, -config and so on.
+	Scope string `json:"scope"`
+
+	// Version is PostgreSQL's major version, for example "17".
+	Version string `json:"version"`
+
+	// Owner is the composite resource. What the instances create through the API, Patroni's ConfigMaps among it, is owned
+	// by it, so that it goes with its claim.
+	Owner Owner `json:"owner"`
+
+	// Parameters are the settings of PostgreSQL that are to be in force, without those that Patroni or the agent own.
+	// They were checked against the version's own list. Values have PostgreSQL's units, for example "256MB".
+	Parameters map[string]string `json:"parameters"`
+
+	// ParametersHash identifies Parameters. A Report gives back the one that is in force.
+	ParametersHash string `json:"parametersHash"`
+
+	// Patroni's timing. See the function's package patroni for the bounds between them.
+	Patroni Patroni `json:"patroni"`
+
+	// DataDiskSize is the size that the instance's data volume is to have at least, for example "10Gi". The agent asks for
+	// more when its claim asks for less: StatefulSets cannot.
+	DataDiskSize string `json:"dataDiskSize"`
+}
+
+// An Owner is the composite resource that a cluster belongs to.
+type Owner struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
+}
+
+// Patroni is Patroni's timing, in seconds.
+type Patroni struct {
+	TTL          int `json:"ttl"`
+	LoopWait     int `json:"loopWait"`
+	RetryTimeout int `json:"retryTimeout"`
+}

@@ -1,0 +1,96 @@
+package instance
+
+// Role is what an instance is in its cluster.
+type Role string
+
+// Roles of an instance.
+const (
+	RolePrimary Role = "primary"
+	RoleStandby Role = "standby"
+	RoleUnknown Role = "unknown"
+)
+
+// State is what an instance's PostgreSQL is doing.
+type State string
+
+// States of an instance.
+const (
+	StateStarting   State = "starting"
+	StateRunning    State = "running"
+	StateStreaming  State = "streaming"
+	StateRestarting State = "restarting"
+	StateStopped    State = "stopped"
+	StateFailed     State = "failed"
+)
+
+// A Report is what an instance says about itself. It is written only when it changes, so it holds nothing that changes
+// by itself: no time of writing, and lag in coarse steps.
+type Report struct {
+	// Pod is the UID of the Pod that wrote the report. A report of a Pod that is gone is stale.
+	Pod string `json:"pod"`
+
+	// Node is the node that the Pod runs on.
+	Node string `json:"node,omitempty"`
+
+	Role  Role  `json:"role"`
+	State State `json:"state"`
+
+	// Timeline of the instance's WAL. 0 when it is not known.
+	Timeline int `json:"timeline,omitempty"`
+
+	// LagBytes is how far a standby is behind, rounded up to a power of two of MiB; 0 below 1 MiB.
+	LagBytes int64 `json:"lagBytes,omitempty"`
+
+	// ServerVersion is PostgreSQL's own, for example "17.12".
+	ServerVersion string `json:"serverVersion,omitempty"`
+
+	// SystemIdentifier is the one that initdb gave the data directory.
+	SystemIdentifier string `json:"systemIdentifier,omitempty"`
+
+	// ParametersHash is the hash of the newest Config whose parameters were handed to PostgreSQL without an error and that
+	// are in force but for those in PendingRestart.
+	ParametersHash string `json:"parametersHash,omitempty"`
+
+	// PendingRestart holds the names of the settings that wait for a restart, sorted.
+	PendingRestart []string `json:"pendingRestart,omitempty"`
+
+	// Parameters are the settings of Config.Parameters as PostgreSQL shows them (SHOW).
+	Parameters map[string]string `json:"parameters,omitempty"`
+
+	// AppliedBy says how the newest change of parameters came into force: Reload or Restart. Empty before the first change.
+	AppliedBy AppliedBy `json:"appliedBy,omitempty"`
+
+	// AdminHash identifies the administrator's credentials that are set in the database: a salted hash that says nothing
+	// about the password. See CredentialsHash.
+	AdminHash string `json:"adminHash,omitempty"`
+
+	// DataDiskSize is what the volume really has, for example "10Gi".
+	DataDiskSize string `json:"dataDiskSize,omitempty"`
+
+	// CertificateExpiry is when the certificate that PostgreSQL serves ends, in RFC 3339.
+	CertificateExpiry string `json:"certificateExpiry,omitempty"`
+
+	// Incidents are what is wrong with the instance, sorted by Code.
+	Incidents []Incident `json:"incidents,omitempty"`
+}
+
+// AppliedBy is how a change of parameters came into force.
+type AppliedBy string
+
+// Ways in which a change of parameters comes into force.
+const (
+	AppliedByReload  AppliedBy = "Reload"
+	AppliedByRestart AppliedBy = "Restart"
+)
+
+// An Incident is something that is wrong and that a person should know about.
+type Incident struct {
+	// Code is in UpperCamelCase, for example DataDiskCannotGrow.
+	Code string `json:"code"`
+
+	// Message says what is wrong and what to do next. It never holds a secret.
+	Message string `json:"message"`
+
+	// Since is when the agent saw it first, in RFC 3339.
+	Since string `json:"since"`
+}
