@@ -45,7 +45,19 @@ const (
 const (
 	KeyAdminUser     = "username"
 	KeyAdminPassword = "password"
+	KeyAdminRevision = "revision"
 )
+
+// Keys of the Secret that is mounted at FolderTLS.
+const (
+	KeyCertificate = "tls.crt"
+	KeyPrivateKey  = "tls.key"
+	KeyAuthority   = "ca.crt"
+)
+
+// AnnotationRefresh is set by an agent on its own Pod to make the kubelet renew the Pod's mounted Secrets at once, which
+// otherwise takes it a minute or more.
+const AnnotationRefresh = "xdbcluster.io/refresh"
 
 // A Config is what a cluster's instances are to be. It is the same for every instance.
 type Config struct {
@@ -68,6 +80,13 @@ type Config struct {
 
 	// ParametersHash identifies Parameters. A Report gives back the one that is in force.
 	ParametersHash string `json:"parametersHash"`
+
+	// AdminRevision is the content of KeyAdminRevision in the newest Secret of the administrator: a keyed hash that says
+	// nothing about the password. An agent that has another one mounted asks for the new one (AnnotationRefresh).
+	AdminRevision string `json:"adminRevision"`
+
+	// CertificateRevision is the hash of the newest certificate (the bytes of tls.crt), with the same use.
+	CertificateRevision string `json:"certificateRevision"`
 
 	// Patroni's timing. See the function's package patroni for the bounds between them.
 	Patroni Patroni `json:"patroni"`

@@ -60,9 +60,12 @@ type Report struct {
 	// AppliedBy says how the newest change of parameters came into force: Reload or Restart. Empty before the first change.
 	AppliedBy AppliedBy `json:"appliedBy,omitempty"`
 
-	// AdminHash identifies the administrator's credentials that are set in the database: a salted hash that says nothing
-	// about the password. See CredentialsHash.
-	AdminHash string `json:"adminHash,omitempty"`
+	// AdminRevision is the revision of the administrator's credentials that are set in the database. Only the primary
+	// gives it.
+	AdminRevision string `json:"adminRevision,omitempty"`
+
+	// CertificateRevision is the revision of the certificate that PostgreSQL serves.
+	CertificateRevision string `json:"certificateRevision,omitempty"`
 
 	// DataDiskSize is what the volume really has, for example "10Gi".
 	DataDiskSize string `json:"dataDiskSize,omitempty"`
