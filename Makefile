@@ -1,0 +1,119 @@
+# Every command of the project. "make help" lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The registry path that packages and images are published under.
+REGISTRY ?= 10.89.0.1:5000/xdbcluster
+# How many nodes the local cluster has.
+NODES ?= 1
+# Where the cluster runs: local (this machine), kind (a container engine), or what KUBECONFIG says.
+CLUSTER ?= local
+# How long a fuzz target runs.
+FUZZTIME ?= 60s
+
+GO_PACKAGES := ./...
+export CGO_ENABLED := 0
+
+##@ The two commands
+
+.PHONY: demo
+demo: ## From a git commit to rows from psql, on a cluster of this machine. Run it again at any time.
+	go run ./test/demo
+
+.PHONY: test
+test: ## Everything that must pass before a change lands, cheapest first; stops at the first failure.
+	@$(MAKE) prerequisites
+	@$(MAKE) check-diff
+	@$(MAKE) lint
+	@$(MAKE) unit
+	@$(MAKE) schema
+	@$(MAKE) render
+	@$(MAKE) e2e
+
+##@ Local cluster
+
+.PHONY: cluster
+cluster: ## Start a Kubernetes cluster on this machine (NODES=3 for three nodes).
+	go run ./test/cluster up --nodes $(NODES) --provider $(CLUSTER)
+
+.PHONY: cluster-down
+cluster-down: ## Remove the local cluster.
+	go run ./test/cluster down
+
+.PHONY: down
+down: ## Remove all that "make demo" made, from the network to the processes.
+	go run ./test/demo down
+
+##@ Build
+
+.PHONY: build
+build: ## Build packages and images into _output.
+	go run ./package/build build --registry $(REGISTRY)
+
+.PHONY: publish
+publish: ## Build and push packages and images to REGISTRY.
+	go run ./package/build publish --registry $(REGISTRY)
+
+.PHONY: tools
+tools: ## Build every program of other projects that is used, at the versions in tools/versions.yaml.
+	go run ./tools
+
+.PHONY: generate
+generate: ## Write all that is generated from the Go types.
+	go run ./apis/generate
+
+##@ Tests, each alone
+
+.PHONY: prerequisites
+prerequisites:
+	@command -v gcc >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends gcc libc6-dev)
+
+.PHONY: check-diff
+check-diff: ## Fail when a generated file is stale.
+	go run ./apis/generate --check
+
+.PHONY: lint
+lint: ## Run the linters.
+	go run ./tools golangci-lint
+	.cache/bin/golangci-lint run
+
+.PHONY: unit
+unit: ## Run the unit tests with the race detector.
+	CGO_ENABLED=1 go test -race $(GO_PACKAGES)
+
+.PHONY: schema
+schema: ## Check every example, and every claim that must be refused, against the claims' schemas.
+	go test -count=1 ./test/schema/... ./test/gitops/...
+
+.PHONY: render
+render: ## Render every example through Crossplane's real engine and compare with the goldens.
+	go run ./tools crossplane crossplane-core
+	go test -count=1 -tags render ./test/render/...
+
+.PHONY: e2e
+e2e: ## Run the end-to-end tests on the local cluster, or on the one KUBECONFIG names.
+	go run ./test/e2e
+
+.PHONY: fuzz
+fuzz: ## Fuzz the function for FUZZTIME.
+	go test -run '^$$' -fuzz FuzzRunFunction -fuzztime $(FUZZTIME) ./functions/runner
+
+.PHONY: bench
+bench: ## Measure what docs/performance.md says. Takes long; never part of the tests.
+	go run ./test/bench
+
+##@ Other
+
+.PHONY: reviewable
+reviewable: generate lint unit ## What to run before asking for a review.
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf .cache _output
+
+.PHONY: help
+help:
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
