@@ -1,0 +1,106 @@
+// Package compose holds what goes into a composer and what comes out of it: plain values, so that a composer is a pure
+// function that a test calls as it is.
+package compose
+
+import (
+	"io"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// An Input is everything a composer may look at.
+type Input struct {
+	// Composite is the composite resource as it is in the API server.
+	Composite *unstructured.Unstructured
+
+	// Observed are the composed resources that exist, by the names they have in Output.Objects. They may be older than the
+	// composite and older than what an earlier call returned: "not observed" proves nothing.
+	Observed map[string]*unstructured.Unstructured
+
+	// Required are the resources that an earlier output of the same reconcile asked for in Output.Requires. A name that is
+	// missing was not looked up yet; an empty list was looked up and does not exist.
+	Required map[string][]*unstructured.Unstructured
+
+	// Config is the input of the composition's step: what the platform sets for every claim.
+	Config map[string]any
+
+	// Now is the time of the call.
+	Now time.Time
+
+	// Rand is where random bytes come from.
+	Rand io.Reader
+}
+
+// An Output is everything a composer says. Everything in it is the complete desired state: an object left out is deleted,
+// a status field left out is emptied, a condition left out becomes unknown.
+type Output struct {
+	// Objects are the composed resources by a name that never changes.
+	Objects map[string]Object
+
+	// Status of the composite.
+	Status map[string]any
+
+	// Conditions of the composite and of its claim.
+	Conditions []Condition
+
+	// Events are written to the composite and its claim. Emit one on a change only.
+	Events []Event
+
+	// Requires are the resources to look up, by the names they get in Input.Required.
+	Requires map[string]Selector
+
+	// TTL is when the composer wants to be called again though nothing changed.
+	TTL time.Duration
+}
+
+// An Object is a composed resource.
+type Object struct {
+	// Content of the object, without a status and without zero values.
+	Content map[string]any
+
+	// Ready says that the object is seen to be what it should be.
+	Ready bool
+}
+
+// Truth is the status of a condition.
+type Truth string
+
+// Truths.
+const (
+	True    Truth = "True"
+	False   Truth = "False"
+	Unknown Truth = "Unknown"
+)
+
+// A Condition tells one thing about a composite and its claim.
+type Condition struct {
+	Type    string
+	Status  Truth
+	Reason  string
+	Message string
+}
+
+// Severity of an Event.
+type Severity string
+
+// Severities.
+const (
+	Normal  Severity = "Normal"
+	Warning Severity = "Warning"
+)
+
+// An Event tells that something happened to a composite.
+type Event struct {
+	Severity Severity
+	Reason   string
+	Message  string
+}
+
+// A Selector names a resource that a composer wants to read.
+type Selector struct {
+	APIVersion string
+	Kind       string
+	Namespace  string
+	Name       string
+}

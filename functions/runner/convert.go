@@ -1,0 +1,131 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+)
+
+// input returns what a composer gets of a request.
+func input(req *fnv1.RunFunctionRequest) (compose.Input, error) {
+	composite := object(req.GetObserved().GetComposite())
+	if len(composite.Object) == 0 {
+		return compose.Input{}, errors.New("it holds no composite resource")
+	}
+
+	in := compose.Input{
+		Composite: composite,
+		Observed:  make(map[string]*unstructured.Unstructured, len(req.GetObserved().GetResources())),
+		Required:  make(map[string][]*unstructured.Unstructured, len(req.GetRequiredResources())),
+		Config:    req.GetInput().AsMap(),
+	}
+	for name, r := range req.GetObserved().GetResources() {
+		in.Observed[name] = object(r)
+	}
+	for name, list := range req.GetRequiredResources() {
+		found := make([]*unstructured.Unstructured, 0, len(list.GetItems()))
+		for _, r := range list.GetItems() {
+			found = append(found, object(r))
+		}
+		in.Required[name] = found
+	}
+	return in, nil
+}
+
+// object returns a resource without its managed fields, which are most of it and which no composer looks at.
+func object(r *fnv1.Resource) *unstructured.Unstructured {
+	s := r.GetResource()
+	delete(s.GetFields()["metadata"].GetStructValue().GetFields(), "managedFields")
+	return &unstructured.Unstructured{Object: s.AsMap()}
+}
+
+// explain writes what is told to people: it takes effect even when the rest of the response does not.
+func explain(rsp *fnv1.RunFunctionResponse, out compose.Output) {
+	target := fnv1.Target_TARGET_COMPOSITE_AND_CLAIM
+	for _, c := range out.Conditions {
+		message := c.Message
+		rsp.Conditions = append(rsp.Conditions, &fnv1.Condition{
+			Type: c.Type, Status: truth(c.Status), Reason: c.Reason, Message: &message, Target: &target,
+		})
+	}
+	for _, e := range out.Events {
+		reason := e.Reason
+		rsp.Results = append(rsp.Results, &fnv1.Result{
+			Severity: severity(e.Severity), Reason: &reason, Message: e.Message, Target: &target,
+		})
+	}
+	rsp.Meta.Ttl = durationpb.New(out.TTL)
+}
+
+// desire writes the desired state.
+func desire(rsp *fnv1.RunFunctionResponse, xr *unstructured.Unstructured, out compose.Output) error {
+	status, err := structpb.NewStruct(map[string]any{
+		"apiVersion": xr.GetAPIVersion(), "kind": xr.GetKind(), "status": out.Status,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot convert the status: %w", err)
+	}
+	resources := make(map[string]*fnv1.Resource, len(out.Objects))
+	for name, o := range out.Objects {
+		s, err := structpb.NewStruct(o.Content)
+		if err != nil {
+			return fmt.Errorf("cannot convert object %q: %w", name, err)
+		}
+		resources[name] = &fnv1.Resource{Resource: s, Ready: ready(o.Ready)}
+	}
+
+	rsp.Desired = &fnv1.State{Composite: &fnv1.Resource{Resource: status}, Resources: resources}
+	rsp.Requirements = requirements(out.Requires)
+	return nil
+}
+
+// requirements returns what Crossplane is to look up for the next call.
+func requirements(requires map[string]compose.Selector) *fnv1.Requirements {
+	if len(requires) == 0 {
+		return nil
+	}
+	selectors := make(map[string]*fnv1.ResourceSelector, len(requires))
+	for name, s := range requires {
+		selector := &fnv1.ResourceSelector{
+			ApiVersion: s.APIVersion, Kind: s.Kind, Match: &fnv1.ResourceSelector_MatchName{MatchName: s.Name},
+		}
+		if s.Namespace != "" {
+			namespace := s.Namespace
+			selector.Namespace = &namespace
+		}
+		selectors[name] = selector
+	}
+	return &fnv1.Requirements{Resources: selectors}
+}
+
+func truth(t compose.Truth) fnv1.Status {
+	switch t {
+	case compose.True:
+		return fnv1.Status_STATUS_CONDITION_TRUE
+	case compose.False:
+		return fnv1.Status_STATUS_CONDITION_FALSE
+	case compose.Unknown:
+		return fnv1.Status_STATUS_CONDITION_UNKNOWN
+	}
+	return fnv1.Status_STATUS_CONDITION_UNKNOWN
+}
+
+func severity(s compose.Severity) fnv1.Severity {
+	if s == compose.Warning {
+		return fnv1.Severity_SEVERITY_WARNING
+	}
+	return fnv1.Severity_SEVERITY_NORMAL
+}
+
+func ready(r bool) fnv1.Ready {
+	if r {
+		return fnv1.Ready_READY_TRUE
+	}
+	return fnv1.Ready_READY_FALSE
+}
