@@ -42,6 +42,17 @@ func (b Builder) Build(ctx context.Context, program string) (string, error) {
 	return b.link(program, binary)
 }
 
+// Source returns the folder of the module that holds a program, and the module's version. Charts and definitions are
+// files in there.
+func (b Builder) Source(ctx context.Context, program string) (dir, version string, err error) {
+	m, err := b.Catalog.Find(program)
+	if err != nil {
+		return "", "", err
+	}
+	dir, err = download(ctx, m)
+	return dir, m.Version, err
+}
+
 // compile builds to a temporary name first: a build that was interrupted must not be found by the next one.
 func (b Builder) compile(ctx context.Context, m Module, program, binary string) error {
 	dir, err := os.MkdirTemp("", "build-"+program+"-")

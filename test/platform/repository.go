@@ -1,0 +1,245 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/xdbcluster/xdbcluster/tools/program"
+)
+
+const (
+	branch    = "main"
+	databases = "databases/local"
+)
+
+// A Repository is the Git repository that Flux follows. Changes are made in a clone of its own each and pushed to its
+// folder.
+type Repository struct {
+	// Bare is the repository's folder.
+	Bare string
+}
+
+// AddClaim commits a claim, or a change of it, and returns the commit.
+func (r Repository) AddClaim(ctx context.Context, name string, manifest []byte) (string, error) {
+	return r.Change(ctx, "Add or change database "+name, func(dir string) error {
+		file := filepath.Join(dir, databases, name+".yaml")
+		if err := os.WriteFile(file, manifest, 0o600); err != nil {
+			return fmt.Errorf("cannot write claim %q: %w", name, err)
+		}
+		return editResources(filepath.Join(dir, databases), func(resources []string) []string {
+			if slices.Contains(resources, name+".yaml") {
+				return resources
+			}
+			return append(resources, name+".yaml")
+		})
+	})
+}
+
+// RemoveClaim commits the removal of a claim's file and returns the commit.
+func (r Repository) RemoveClaim(ctx context.Context, name string) (string, error) {
+	return r.Change(ctx, "Remove database "+name, func(dir string) error {
+		if err := os.Remove(filepath.Join(dir, databases, name+".yaml")); err != nil {
+			return fmt.Errorf("cannot remove claim %q: %w", name, err)
+		}
+		return editResources(filepath.Join(dir, databases), func(resources []string) []string {
+			return slices.DeleteFunc(resources, func(file string) bool { return file == name+".yaml" })
+		})
+	})
+}
+
+// Commit writes files, whose content may be nil to remove them, and returns the commit.
+func (r Repository) Commit(ctx context.Context, message string, files map[string][]byte) (string, error) {
+	return r.Change(ctx, message, func(dir string) error {
+		for name, content := range files {
+			if err := writeOrRemove(filepath.Join(dir, filepath.FromSlash(name)), content); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Change commits what a function does to the files and returns the commit: the last one when nothing changed.
+func (r Repository) Change(ctx context.Context, message string, change func(dir string) error) (string, error) {
+	dir, err := os.MkdirTemp("", "xdbcluster-git-")
+	if err != nil {
+		return "", fmt.Errorf("cannot create a folder for a clone: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // A temporary folder that stays does no harm.
+
+	if err := git(ctx, dir, "clone", "--quiet", "--branch", branch, r.Bare, "."); err != nil {
+		// A repository that was just made has no branch to clone.
+		if err := git(ctx, dir, "clone", "--quiet", r.Bare, "."); err != nil {
+			return "", err
+		}
+	}
+	if err := change(dir); err != nil {
+		return "", err
+	}
+	if err := git(ctx, dir, "add", "--all"); err != nil {
+		return "", err
+	}
+	if err := git(ctx, dir, "diff", "--cached", "--quiet"); err != nil {
+		if err := git(ctx, dir, "-c", "user.name=xdbcluster", "-c", "user.email=xdbcluster@example.org", "commit", "--quiet", "--message", message); err != nil {
+			return "", err
+		}
+		if err := git(ctx, dir, "push", "--quiet", "origin", "HEAD:"+branch); err != nil {
+			return "", err
+		}
+	}
+	return head(ctx, dir)
+}
+
+// syncRepository makes the repository hold gitops/ as it is now, with Crossplane's manifests and the reference of the
+// package that was published last. The databases that are in the repository stay.
+func (p *Platform) syncRepository(ctx context.Context, builder program.Builder) (string, error) {
+	crossplane, err := p.crossplaneManifests(ctx, builder)
+	if err != nil {
+		return "", err
+	}
+	return p.Repository.Change(ctx, "Install the platform", func(dir string) error {
+		if err := replaceTree(dir, p.path("gitops")); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "platform/local/crossplane.yaml"), crossplane, 0o600); err != nil {
+			return fmt.Errorf("cannot write Crossplane's manifests: %w", err)
+		}
+		if err := editResources(filepath.Join(dir, "platform/local"), func(resources []string) []string {
+			return append(resources, "crossplane.yaml")
+		}); err != nil {
+			return err
+		}
+		return setPackage(filepath.Join(dir, "packages/local/configuration.yaml"), p.Package)
+	})
+}
+
+// replaceTree makes dir hold what from holds, except for databases that dir has already.
+func replaceTree(dir, from string) error {
+	source := os.DirFS(from)
+	_, err := os.Stat(filepath.Join(dir, databases))
+	keep := err == nil
+	return fs.WalkDir(source, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("cannot read the Flux tree: %w", err)
+		}
+		if entry.IsDir() {
+			return nil
+		}
+		if keep && strings.HasPrefix(name, databases+"/") {
+			return nil
+		}
+		content, err := fs.ReadFile(source, name)
+		if err != nil {
+			return fmt.Errorf("cannot read %q of the Flux tree: %w", name, err)
+		}
+		return writeOrRemove(filepath.Join(dir, filepath.FromSlash(name)), content)
+	})
+}
+
+func writeOrRemove(file string, content []byte) error {
+	if content == nil {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot remove %q: %w", file, err)
+		}
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return fmt.Errorf("cannot create the folder of %q: %w", file, err)
+	}
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		return fmt.Errorf("cannot write %q: %w", file, err)
+	}
+	return nil
+}
+
+// editResources changes the list of resources of the kustomization in a folder.
+func editResources(dir string, edit func([]string) []string) error {
+	file := filepath.Join(dir, "kustomization.yaml")
+	raw, err := os.ReadFile(file) //nolint:gosec // A file of a clone of ours.
+	if err != nil {
+		return fmt.Errorf("cannot read the kustomization: %w", err)
+	}
+	k := types.Kustomization{}
+	if err := yaml.UnmarshalStrict(raw, &k); err != nil {
+		return fmt.Errorf("cannot parse the kustomization in %q: %w", dir, err)
+	}
+	k.Resources = edit(k.Resources)
+	raw, err = yaml.Marshal(k)
+	if err != nil {
+		return fmt.Errorf("cannot encode the kustomization in %q: %w", dir, err)
+	}
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
+		return fmt.Errorf("cannot write the kustomization in %q: %w", dir, err)
+	}
+	return nil
+}
+
+// setPackage writes the reference of a package into the manifest that installs it.
+func setPackage(file, reference string) error {
+	raw, err := os.ReadFile(file) //nolint:gosec // A file of a clone of ours.
+	if err != nil {
+		return fmt.Errorf("cannot read the Configuration: %w", err)
+	}
+	object := map[string]any{}
+	if err := yaml.Unmarshal(raw, &object); err != nil {
+		return fmt.Errorf("cannot parse the Configuration: %w", err)
+	}
+	object["spec"] = map[string]any{"package": reference}
+	raw, err = yaml.Marshal(object)
+	if err != nil {
+		return fmt.Errorf("cannot encode the Configuration: %w", err)
+	}
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
+		return fmt.Errorf("cannot write the Configuration: %w", err)
+	}
+	return nil
+}
+
+func git(ctx context.Context, dir string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // Arguments are ours.
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot run git %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func head(ctx context.Context, dir string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", "rev-parse", "HEAD")
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("cannot read the last commit: %w%s", err, stderr(err))
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// stderr returns what a command that failed had to say.
+func stderr(err error) string {
+	exit := &exec.ExitError{}
+	if !errors.As(err, &exit) || len(exit.Stderr) == 0 {
+		return ""
+	}
+	return ": " + strings.TrimSpace(string(exit.Stderr))
+}
+
+// path returns the path of a file of this project.
+func (p *Platform) path(elements ...string) string {
+	return filepath.Join(append([]string{p.Project}, elements...)...)
+}
+
+// localImage returns the repository of an image that only the local cluster uses.
+func (p *Platform) localImage(name string) string {
+	return path.Join(p.Registry, "local", name)
+}

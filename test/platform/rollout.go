@@ -1,0 +1,160 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// ErrRolloutFailed is the error of a commit that Flux says has failed.
+var ErrRolloutFailed = errors.New("the commit was not rolled out")
+
+// A stage is what Flux says of one of its Kustomizations.
+type stage struct {
+	name      string
+	ready     string
+	reason    string
+	message   string
+	applied   string
+	attempted string
+}
+
+// rolledOut says whether a stage has a commit in force, and healthy.
+func (s stage) rolledOut(revision string) bool {
+	return s.ready == "True" && strings.HasSuffix(s.applied, revision)
+}
+
+// failed says whether a stage has tried a commit and given it up. A failure to apply is not final: what is missing may
+// come with another stage.
+func (s stage) failed(revision string) bool {
+	final := []string{"HealthCheckFailed", "BuildFailed", "PruneFailed"}
+	return s.ready == "False" && strings.HasSuffix(s.attempted, revision) && slices.Contains(final, s.reason)
+}
+
+// WaitRolledOut waits until Flux says that a commit is in force and healthy in every stage. The error is ErrRolloutFailed
+// when Flux says that it is not going to be.
+func (p *Platform) WaitRolledOut(ctx context.Context, revision string) error {
+	var waitingFor stage
+	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		stages, err := p.stages(ctx)
+		if err != nil || len(stages) < 5 {
+			return false, nil //nolint:nilerr // The API server may be busy starting; the context ends this.
+		}
+		for _, s := range stages {
+			if s.failed(revision) {
+				return false, fmt.Errorf("%w: %s says %s: %s", ErrRolloutFailed, s.name, s.reason, s.message)
+			}
+		}
+		for _, s := range stages {
+			if !s.rolledOut(revision) {
+				waitingFor = s
+				p.Progress.Note("waiting for "+s.name, s.message)
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrRolloutFailed) {
+		return fmt.Errorf("%w\n%s", err, p.Describe(context.WithoutCancel(ctx)))
+	}
+	return fmt.Errorf("cannot see commit %s rolled out, waiting for %s (%s): %w\n%s",
+		revision, waitingFor.name, waitingFor.message, err, p.Describe(context.WithoutCancel(ctx)))
+}
+
+// stages returns what Flux says of its Kustomizations, in the order in which they depend on each other.
+func (p *Platform) stages(ctx context.Context) ([]stage, error) {
+	order := []string{fluxNamespace, "platform", "packages", "config", "databases"}
+	list, err := p.list(ctx, "kustomize.toolkit.fluxcd.io/v1", "Kustomization", client.InNamespace(fluxNamespace))
+	if err != nil {
+		return nil, err
+	}
+	stages := make([]stage, 0, len(list))
+	for _, item := range list {
+		s := stage{name: item.GetName()}
+		s.applied, _, _ = unstructured.NestedString(item.Object, "status", "lastAppliedRevision")
+		s.attempted, _, _ = unstructured.NestedString(item.Object, "status", "lastAttemptedRevision")
+		if c, ok := condition(item, "Ready"); ok {
+			s.ready, s.reason, s.message = c.status, c.reason, c.message
+		}
+		stages = append(stages, s)
+	}
+	slices.SortFunc(stages, func(a, b stage) int { return slices.Index(order, a.name) - slices.Index(order, b.name) })
+	return stages, nil
+}
+
+// Describe says what state the claims, their composites, the packages and Flux are in: what a person asks first when
+// something does not come up.
+func (p *Platform) Describe(ctx context.Context) string {
+	kinds := []schema.GroupVersionKind{
+		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "DBCluster"},
+		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "XDBCluster"},
+		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Configuration"},
+		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Function"},
+		{Group: "pkg.crossplane.io", Version: "v1", Kind: "FunctionRevision"},
+		{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"},
+		{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"},
+	}
+	out := &strings.Builder{}
+	for _, kind := range kinds {
+		items, err := p.list(ctx, kind.GroupVersion().String(), kind.Kind)
+		if err != nil {
+			continue // A kind that is not there yet has nothing to say.
+		}
+		for _, item := range items {
+			fmt.Fprintf(out, "%s %s\n", kind.Kind, strings.TrimPrefix(item.GetNamespace()+"/"+item.GetName(), "/"))
+			for _, c := range conditionsOf(item) {
+				fmt.Fprintf(out, "  %s=%s %s: %s\n", c.kind, c.status, c.reason, c.message)
+			}
+		}
+	}
+	return out.String()
+}
+
+func (p *Platform) list(ctx context.Context, apiVersion, kind string, options ...client.ListOption) ([]unstructured.Unstructured, error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetAPIVersion(apiVersion)
+	list.SetKind(kind + "List")
+	if err := p.Client.List(ctx, list, options...); err != nil {
+		return nil, fmt.Errorf("cannot list %ss: %w", kind, err)
+	}
+	return list.Items, nil
+}
+
+// A conditionState is one of an object's conditions.
+type conditionState struct {
+	kind, status, reason, message string
+}
+
+func conditionsOf(object unstructured.Unstructured) []conditionState {
+	entries, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	conditions := make([]conditionState, 0, len(entries))
+	for _, entry := range entries {
+		fields, ok := entry.(map[string]any)
+		if !ok {
+			continue
+		}
+		text := func(name string) string { s, _, _ := unstructured.NestedString(fields, name); return s }
+		conditions = append(conditions, conditionState{text("type"), text("status"), text("reason"), text("message")})
+	}
+	return conditions
+}
+
+func condition(object unstructured.Unstructured, kind string) (conditionState, bool) {
+	for _, c := range conditionsOf(object) {
+		if c.kind == kind {
+			return c, true
+		}
+	}
+	return conditionState{}, false
+}
