@@ -1,0 +1,79 @@
+// Package layout says where everything of the local cluster is: addresses, namespaces and folders. There is one local
+// cluster a machine, under fixed names, so that any checkout finds and replaces it.
+package layout
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// Addresses of the local cluster. Nothing in it has a route to anywhere else.
+const (
+	Bridge           = "xdb0"
+	BridgeAddress    = "10.89.0.1"
+	BridgePrefix     = "10.89.0.0/24"
+	PodPrefix        = "10.90.0.0/16"
+	ServicePrefix    = "10.91.0.0/16"
+	APIServerService = "10.91.0.1"
+	DNSService       = "10.91.0.10"
+	ClusterDomain    = "cluster.local"
+	Registry         = BridgeAddress + ":5000"
+)
+
+// State is the folder that holds all the cluster keeps: certificates, etcd, containers, volumes, logs.
+const State = "/var/lib/xdbcluster-cluster"
+
+// MaxNodes is how many nodes a cluster can have: the machine has two cores.
+const MaxNodes = 9
+
+// A Node is a machine of the cluster: a network namespace with a container runtime and a kubelet of its own.
+type Node struct {
+	// Number counts from 1. The first node holds the control plane.
+	Number int
+}
+
+// Name of the node and of its network namespace.
+func (n Node) Name() string { return fmt.Sprintf("xdb-node-%d", n.Number) }
+
+// Address of the node.
+func (n Node) Address() string { return fmt.Sprintf("10.89.0.%d", 10+n.Number) }
+
+// PodPrefix is the range of the node's pods.
+func (n Node) PodPrefix() string { return fmt.Sprintf("10.90.%d.0/24", n.Number) }
+
+// Link is the node's network interface on the machine's side.
+func (n Node) Link() string { return fmt.Sprintf("xdb-veth-%d", n.Number) }
+
+// Folder holds what the node keeps.
+func (n Node) Folder() string { return filepath.Join(State, n.Name()) }
+
+// ContainerdSocket is where the node's container runtime listens.
+func (n Node) ContainerdSocket() string { return filepath.Join(n.Folder(), "containerd.sock") }
+
+// KubeletFolder is the kubelet's root.
+func (n Node) KubeletFolder() string { return filepath.Join(n.Folder(), "kubelet") }
+
+// Process names a process of the node.
+func (n Node) Process(program string) string { return fmt.Sprintf("%s-%d", program, n.Number) }
+
+// Nodes returns the first count nodes.
+func Nodes(count int) []Node {
+	nodes := make([]Node, 0, count)
+	for i := range count {
+		nodes = append(nodes, Node{Number: i + 1})
+	}
+	return nodes
+}
+
+// ControlPlane returns the node that holds the control plane.
+func ControlPlane() Node { return Node{Number: 1} }
+
+// APIServer returns the API server's address.
+func APIServer() string { return "https://" + ControlPlane().Address() + ":6443" }
+
+// Folders of the cluster.
+func PKI() string        { return filepath.Join(State, "pki") }
+func Kubeconfig() string { return filepath.Join(State, "kubeconfig", "super-admin.conf") }
+func Processes() string  { return filepath.Join(State, "processes") }
+func Etcd() string       { return filepath.Join(State, "etcd") }
+func Volumes() string    { return filepath.Join(State, "volumes") }

@@ -1,0 +1,123 @@
+// Package network gives every node of the local cluster a network namespace of its own, joined by a bridge. There is no
+// default route in any of them and no address translation, so nothing can leave the machine.
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+)
+
+// Up creates the bridge and the nodes' namespaces, and repairs what is there in part.
+func Up(ctx context.Context, nodes []layout.Node) error {
+	if !exists(ctx, "link", "show", layout.Bridge) {
+		if err := ip(ctx, "link", "add", layout.Bridge, "type", "bridge"); err != nil {
+			return err
+		}
+	}
+	if err := ip(ctx, "address", "replace", layout.BridgeAddress+"/24", "dev", layout.Bridge); err != nil {
+		return err
+	}
+	if err := ip(ctx, "link", "set", layout.Bridge, "up"); err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if err := nodeUp(ctx, n); err != nil {
+			return fmt.Errorf("cannot make the network of node %q: %w", n.Name(), err)
+		}
+	}
+	for _, n := range nodes {
+		if err := routes(ctx, n, nodes); err != nil {
+			return fmt.Errorf("cannot make the routes of node %q: %w", n.Name(), err)
+		}
+	}
+	return nil
+}
+
+// Down removes the namespaces and the bridge.
+func Down(ctx context.Context) error {
+	var errs []error
+	for _, n := range layout.Nodes(layout.MaxNodes) {
+		if exists(ctx, "link", "show", n.Link()) {
+			errs = append(errs, ip(ctx, "link", "delete", n.Link()))
+		}
+		if namespaceExists(n) {
+			errs = append(errs, ip(ctx, "netns", "delete", n.Name()))
+		}
+	}
+	if exists(ctx, "link", "show", layout.Bridge) {
+		errs = append(errs, ip(ctx, "link", "delete", layout.Bridge))
+	}
+	return errors.Join(errs...)
+}
+
+// Cut takes a node off the network, as a pulled cable would.
+func Cut(ctx context.Context, n layout.Node) error {
+	return ip(ctx, "link", "set", n.Link(), "down")
+}
+
+// Restore puts a node back on the network.
+func Restore(ctx context.Context, n layout.Node) error {
+	return ip(ctx, "link", "set", n.Link(), "up")
+}
+
+func nodeUp(ctx context.Context, n layout.Node) error {
+	if !namespaceExists(n) {
+		if err := ip(ctx, "netns", "add", n.Name()); err != nil {
+			return err
+		}
+	}
+	if !exists(ctx, "link", "show", n.Link()) {
+		if err := ip(ctx, "link", "add", n.Link(), "type", "veth", "peer", "name", "eth0", "netns", n.Name()); err != nil {
+			return err
+		}
+	}
+	return run(ctx, [][]string{
+		{"ip", "link", "set", n.Link(), "master", layout.Bridge, "up"},
+		{"ip", "-n", n.Name(), "link", "set", "lo", "up"},
+		{"ip", "-n", n.Name(), "address", "replace", n.Address() + "/24", "dev", "eth0"},
+		{"ip", "-n", n.Name(), "link", "set", "eth0", "up"},
+		{"nsenter", "--net=/run/netns/" + n.Name(), "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"},
+	})
+}
+
+// routes leads the pod ranges of all other nodes to those nodes. The range of Services needs a route too, or a packet for
+// one has nowhere to go before kube-proxy's rules give it another destination.
+func routes(ctx context.Context, n layout.Node, nodes []layout.Node) error {
+	for _, other := range nodes {
+		if other == n {
+			continue
+		}
+		if err := ip(ctx, "-n", n.Name(), "route", "replace", other.PodPrefix(), "via", other.Address()); err != nil {
+			return err
+		}
+	}
+	return ip(ctx, "-n", n.Name(), "route", "replace", layout.ServicePrefix, "dev", "eth0")
+}
+
+func namespaceExists(n layout.Node) bool {
+	_, err := os.Stat("/run/netns/" + n.Name())
+	return err == nil
+}
+
+func exists(ctx context.Context, args ...string) bool {
+	return exec.CommandContext(ctx, "ip", args...).Run() == nil //nolint:gosec // The cluster's own names.
+}
+
+func ip(ctx context.Context, args ...string) error {
+	return run(ctx, [][]string{append([]string{"ip"}, args...)})
+}
+
+func run(ctx context.Context, commands [][]string) error {
+	for _, c := range commands {
+		if out, err := exec.CommandContext(ctx, c[0], c[1:]...).CombinedOutput(); err != nil { //nolint:gosec // The cluster's own names.
+			return fmt.Errorf("cannot run %q: %w: %s", strings.Join(c, " "), err, strings.TrimSpace(string(out)))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+// Package node runs what makes a network namespace a node of Kubernetes: containerd, kubelet and kube-proxy.
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/process"
+)
+
+// Programs of a node.
+const (
+	Containerd = "containerd"
+	Kubelet    = "kubelet"
+	KubeProxy  = "kube-proxy"
+	KubeRouter = "kube-router"
+)
+
+// cgroups is where the version 1 hierarchies are mounted.
+const cgroups = "/sys/fs/cgroup"
+
+// A Runner starts nodes with the binaries of a folder.
+type Runner struct {
+	Binaries   string
+	PauseImage string
+	Supervisor process.Supervisor
+}
+
+// Up starts a node. The kubeconfig is that of its kubelet.
+func (r Runner) Up(ctx context.Context, n layout.Node, kubeconfig string) error {
+	if err := makeCgroups(n); err != nil {
+		return err
+	}
+	files := []file{
+		{path: filepath.Join(n.Folder(), "containerd.toml"), content: containerdConfig(n, r.PauseImage)},
+		{path: filepath.Join(n.Folder(), "registries", layout.Registry, "hosts.toml"), content: registryConfig()},
+	}
+	for _, build := range []func(layout.Node) (file, error){cniConfig, kubeletConfig, proxyConfig} {
+		f, err := build(n)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	for _, f := range files {
+		if err := f.write(); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll("/var/log/pods", 0o755); err != nil { //nolint:gosec // As the kubelet makes it.
+		return fmt.Errorf("cannot create the folder of pods' logs: %w", err)
+	}
+	for _, p := range r.processes(n, kubeconfig) {
+		if err := r.Supervisor.Start(ctx, p); err != nil {
+			return err
+		}
+		if strings.HasPrefix(p.Name, Containerd) {
+			if err := waitForSocket(ctx, n.ContainerdSocket()); err != nil {
+				return fmt.Errorf("containerd did not start: %w; see %s", err, r.Supervisor.LogFile(p.Name))
+			}
+		}
+	}
+	return nil
+}
+
+func (r Runner) processes(n layout.Node, kubeconfig string) []process.Process {
+	inNode := func(program string, argv ...string) process.Process {
+		return process.Process{Name: n.Process(program), Namespace: n.Name(), Command: argv}
+	}
+	binary := func(program string) string { return filepath.Join(r.Binaries, program) }
+	return []process.Process{
+		inNode(Containerd, "containerd", "--config", filepath.Join(n.Folder(), "containerd.toml")),
+		inNode(
+			Kubelet, binary(Kubelet),
+			"--config="+filepath.Join(n.Folder(), "kubelet.json"), "--kubeconfig="+kubeconfig,
+			"--hostname-override="+n.Name(), "--node-ip="+n.Address(), "--root-dir="+n.KubeletFolder(),
+			"--cert-dir="+filepath.Join(n.KubeletFolder(), "pki"),
+		),
+		inNode(KubeProxy, binary(KubeProxy), "--config="+filepath.Join(n.Folder(), "kube-proxy.json"), "--hostname-override="+n.Name()),
+	}
+}
+
+// makeCgroups creates the node's cgroup in every hierarchy. A new cpuset has no processors until it is given some.
+func makeCgroups(n layout.Node) error {
+	hierarchies, err := filepath.Glob(cgroups + "/*/cgroup.procs")
+	if err != nil {
+		return fmt.Errorf("cannot list cgroup hierarchies: %w", err)
+	}
+	for _, h := range hierarchies {
+		parent := filepath.Dir(h)
+		if filepath.Base(parent) == "unified" {
+			continue
+		}
+		dir := filepath.Join(parent, n.Name())
+		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // As the kernel has it.
+			return fmt.Errorf("cannot create a cgroup of node %q: %w", n.Name(), err)
+		}
+		for _, f := range []string{"cpuset.cpus", "cpuset.mems"} {
+			if err := copyIfThere(filepath.Join(parent, f), filepath.Join(dir, f)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func copyIfThere(from, to string) error {
+	raw, err := os.ReadFile(from) //nolint:gosec // A file of the cgroup file system.
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read %q: %w", from, err)
+	}
+	if err := os.WriteFile(to, raw, 0o644); err != nil { //nolint:gosec // As the kernel has it.
+		return fmt.Errorf("cannot write %q: %w", to, err)
+	}
+	return nil
+}
+
+type file struct {
+	path    string
+	content string
+}
+
+func (f file) write() error {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil { //nolint:gosec // Nothing secret.
+		return fmt.Errorf("cannot create the folder of %q: %w", f.path, err)
+	}
+	if err := os.WriteFile(f.path, []byte(f.content), 0o644); err != nil { //nolint:gosec // Nothing secret.
+		return fmt.Errorf("cannot write %q: %w", f.path, err)
+	}
+	return nil
+}
+
+// containerdConfig restricts the out-of-memory score because root need not have CAP_SYS_RESOURCE, without which runc
+// cannot lower it.
+func containerdConfig(n layout.Node, pause string) string {
+	return fmt.Sprintf(`version = 2
+root = %q
+state = %q
+
+[grpc]
+  address = %q
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = %q
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "/usr/lib/cni"
+  conf_dir = %q
+
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = %q
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  SystemdCgroup = false
+`, filepath.Join(n.Folder(), "containerd"), "/run/"+n.Name()+"/containerd", n.ContainerdSocket(), pause,
+		filepath.Join(n.Folder(), "cni"), filepath.Join(n.Folder(), "registries"))
+}
+
+func registryConfig() string {
+	return fmt.Sprintf("server = \"http://%[1]s\"\n\n[host.\"http://%[1]s\"]\n  capabilities = [\"pull\", \"resolve\"]\n", layout.Registry)
+}
+
+func cniConfig(n layout.Node) (file, error) {
+	return jsonFile(filepath.Join(n.Folder(), "cni", "10-bridge.conflist"), map[string]any{
+		"cniVersion": "1.0.0",
+		"name":       "xdb",
+		"plugins": []map[string]any{
+			{
+				"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
+				"ipam": map[string]any{
+					"type": "host-local", "dataDir": filepath.Join(n.Folder(), "ipam"),
+					"ranges": [][]map[string]string{{{"subnet": n.PodPrefix()}}},
+					"routes": []map[string]string{{"dst": "0.0.0.0/0"}},
+				},
+			},
+			{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}},
+		},
+	})
+}
+
+func kubeletConfig(n layout.Node) (file, error) {
+	return jsonFile(filepath.Join(n.Folder(), "kubelet.json"), map[string]any{
+		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+		"address":                      n.Address(),
+		"authentication":               map[string]any{"x509": map[string]string{"clientCAFile": filepath.Join(layout.PKI(), "ca.crt")}, "webhook": map[string]bool{"enabled": true}, "anonymous": map[string]bool{"enabled": false}},
+		"authorization":                map[string]string{"mode": "Webhook"},
+		"cgroupDriver":                 "cgroupfs",
+		"cgroupRoot":                   "/" + n.Name(),
+		"failCgroupV1":                 false,
+		"failSwapOn":                   false,
+		"clusterDNS":                   []string{layout.DNSService},
+		"clusterDomain":                layout.ClusterDomain,
+		"containerRuntimeEndpoint":     "unix://" + n.ContainerdSocket(),
+		"podLogsDir":                   "/var/log/pods/" + n.Name(),
+		"resolvConf":                   "",
+		"imageGCHighThresholdPercent":  100,
+		"evictionHard":                 map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+		"maxPods":                      200,
+		"serializeImagePulls":          false,
+		"healthzPort":                  0,
+		"enableControllerAttachDetach": true,
+		"kubeAPIQPS":                   100,
+		"kubeAPIBurst":                 200,
+	})
+}
+
+func proxyConfig(n layout.Node) (file, error) {
+	return jsonFile(filepath.Join(n.Folder(), "kube-proxy.json"), map[string]any{
+		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
+		"clientConnection":   map[string]string{"kubeconfig": filepath.Join(layout.State, "kubeconfig", "super-admin.conf")},
+		"clusterCIDR":        layout.PodPrefix,
+		"mode":               "iptables",
+		"hostnameOverride":   n.Name(),
+		"conntrack":          map[string]any{"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+		"healthzBindAddress": "127.0.0.1:10256",
+		"metricsBindAddress": "127.0.0.1:10249",
+		"iptables":           map[string]string{"minSyncPeriod": "100ms"},
+	})
+}
+
+func jsonFile(path string, content any) (file, error) {
+	raw, err := json.MarshalIndent(content, "", "  ")
+	if err != nil {
+		return file{}, fmt.Errorf("cannot write %q as JSON: %w", path, err)
+	}
+	return file{path: path, content: string(raw) + "\n"}, nil
+}
+
+func waitForSocket(ctx context.Context, socket string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for ; ; time.Sleep(50 * time.Millisecond) {
+		out, err := exec.CommandContext(ctx, "ctr", "--address", socket, "version").CombinedOutput() //nolint:gosec // The cluster's own socket.
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+	}
+}
