@@ -54,7 +54,7 @@ type Platform struct {
 	Options
 
 	// Client reads and writes the cluster's objects.
-	Client client.Client
+	Client client.WithWatch
 
 	// Logs reads what Pods print, which Client cannot.
 	Logs kubernetes.Interface
@@ -71,7 +71,7 @@ func New(ctx context.Context, o Options) (*Platform, error) {
 	}
 	config.QPS = -1 // The API server's own fairness is limit enough.
 	config.WarningHandler = rest.NoWarnings{}
-	c, err := client.New(config, client.Options{})
+	c, err := client.NewWithWatch(config, client.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the cluster of kubeconfig %q: %w", o.Kubeconfig, err)
 	}
