@@ -1,0 +1,166 @@
+// Command demo goes from a Git commit to rows read by psql, on a cluster of this machine.
+//
+//	go run ./test/demo           bring everything up, commit a claim, read rows; again at any time
+//	go run ./test/demo platform  bring everything up, without a database
+//	go run ./test/demo down      remove all of it
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/xdbcluster/xdbcluster/test/platform"
+	"github.com/xdbcluster/xdbcluster/test/progress"
+)
+
+const rolloutTimeout = 5 * time.Minute
+
+const statements = `create table if not exists visits (id bigint generated always as identity primary key, at timestamptz not null default now());
+insert into visits default values;
+select id, at, current_setting('server_version') as server, ssl_version, cipher from visits, (select version as ssl_version, cipher from pg_stat_ssl where pid = pg_backend_pid()) as ssl order by id desc limit 5;
+`
+
+const next = `
+What to try next:
+
+  export KUBECONFIG=%[1]s PATH=%[2]s:$PATH
+  kubectl get dbclusters -A                                  the claim at a glance
+  kubectl -n %[3]s describe dbcluster %[4]s                  all that its status says
+  kubectl -n %[3]s exec -it %[4]s-0 -c database -- psql      a session in the database
+  kubectl -n %[3]s delete dbcluster %[4]s                    refused: it is protected
+  kubectl -n flux-system get gitrepositories,kustomizations  what Flux says
+
+  git clone %[5]s /tmp/xdbcluster && cd /tmp/xdbcluster      the repository that Flux follows
+  $EDITOR databases/local/%[4]s.yaml                         for example spec.primarySpec.parameters: {work_mem: 16MB}
+  git commit -am 'More memory to work with' && git push      about ten seconds later it is in force
+
+  make demo   again, any time        make down   removes everything
+`
+
+type options struct {
+	Nodes      int    `default:"1"          env:"NODES"                       help:"How many nodes the local cluster gets."`
+	Registry   string `default:"${registry}" env:"REGISTRY"                   help:"The path that packages and images are published under."`
+	GitAddress string `default:"${git}"     help:"Where the Git server listens: an address of this machine that the cluster reaches."`
+	Kubeconfig string `env:"KUBECONFIG"     help:"Use this cluster instead of the local one."`
+
+	Demo     struct{} `cmd:"" default:"1" help:"From a commit to rows."`
+	Platform struct{} `cmd:"" help:"Bring everything up, without a database."`
+	Down     struct{} `cmd:"" help:"Remove everything."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := options{}
+	command := kong.Parse(&o, kong.Vars{"registry": platform.DefaultRegistry, "git": platform.GitAddress})
+	if err := run(ctx, command.Command(), o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "\nThe demo failed:", err)
+		os.Exit(1) //nolint:gocritic // The process ends; there is nothing to stop listening to.
+	}
+}
+
+func run(ctx context.Context, command string, o options, out io.Writer) error {
+	start := time.Now()
+	project, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("cannot find the project's folder: %w", err)
+	}
+	local := platform.Local{
+		Project: project, Kubeconfig: o.Kubeconfig, Nodes: o.Nodes, Registry: o.Registry, GitAddress: o.GitAddress, Out: out,
+	}
+	if command == "down" {
+		return local.Down(ctx)
+	}
+	p, err := local.Up(ctx)
+	if err != nil || command == "platform" {
+		return err
+	}
+	if err := demonstrate(ctx, p, out); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nThe whole demo took %s.\n", progress.Duration(time.Since(start)))
+	return nil
+}
+
+// demonstrate commits the example and reads rows from what comes of it.
+func demonstrate(ctx context.Context, p *platform.Platform, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, rolloutTimeout)
+	defer cancel()
+	manifest, err := os.ReadFile(filepath.Join(p.Project, "examples", "claims", "dbcluster.yaml"))
+	if err != nil {
+		return fmt.Errorf("cannot read the example: %w", err)
+	}
+	claim := client.ObjectKey{Namespace: platform.Namespace, Name: "demo"}
+	if err := commit(ctx, p, claim, manifest, out); err != nil {
+		return err
+	}
+	rows := ""
+	err = p.Progress.Step("Rows by psql, over TLS, with the connection Secret", func() error {
+		rows, err = p.SQL(ctx, claim, statements)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%s", rows)
+	fmt.Fprintf(out, next, p.Kubeconfig, filepath.Join(p.Project, ".cache", "bin"), claim.Namespace, claim.Name, p.Repository.Bare)
+	return nil
+}
+
+// commit commits the claim and waits until Flux says that it is rolled out. A new claim's way is timed.
+func commit(ctx context.Context, p *platform.Platform, claim client.ObjectKey, manifest []byte, out io.Writer) error {
+	_, err := p.Claim(ctx, claim)
+	isNew := apierrors.IsNotFound(errors.Unwrap(err))
+	if err != nil && !isNew {
+		return err
+	}
+	if !isNew {
+		return p.Progress.Step("The database that is there, and its commit", func() error {
+			revision, err := p.Repository.AddClaim(ctx, claim.Name, bytes.TrimSpace(manifest))
+			if err != nil {
+				return err
+			}
+			return p.WaitRolledOut(ctx, revision)
+		})
+	}
+	trace, err := p.Trace(ctx, claim)
+	if err != nil {
+		return err
+	}
+	var pushed, ready, rolledOut time.Time
+	err = p.Progress.Step("Commit of examples/claims/dbcluster.yaml", func() error {
+		pushed = time.Now()
+		revision, err := p.Repository.AddClaim(ctx, claim.Name, bytes.TrimSpace(manifest))
+		if err != nil {
+			return err
+		}
+		if err := p.WaitClaimReady(ctx, claim); err != nil {
+			return err
+		}
+		ready = time.Now()
+		err = p.WaitRolledOut(ctx, revision)
+		rolledOut = time.Now()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nFrom git push to Ready: %s; until Flux said so: %s.\n", progress.Duration(ready.Sub(pushed)), progress.Duration(rolledOut.Sub(pushed)))
+	for _, mark := range trace.Marks() {
+		fmt.Fprintf(out, "  %6.1f s  %s\n", mark.At.Sub(pushed).Seconds(), mark.What)
+	}
+	fmt.Fprintln(out)
+	return nil
+}
