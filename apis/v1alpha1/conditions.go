@@ -1,0 +1,129 @@
+package v1alpha1
+
+// Types of conditions. Ready and Synced are Crossplane's own. Reconciling and Stalled are kstatus's: they are how Flux,
+// Argo and kubectl see that a change is on its way or can go no further.
+const (
+	// ConditionReconciling is True while the spec is being carried out.
+	ConditionReconciling = "Reconciling"
+
+	// ConditionStalled is True when the spec cannot be carried out before somebody does what the message says.
+	ConditionStalled = "Stalled"
+
+	// ConditionCredentialsReady is True when there is an administrator's password.
+	ConditionCredentialsReady = "CredentialsReady"
+
+	// ConditionCertificateReady is True when there is a certificate that PostgreSQL can serve.
+	ConditionCertificateReady = "CertificateReady"
+
+	// ConditionParametersAccepted is True when the version of PostgreSQL can take every parameter. While it is False, the
+	// last parameters that were accepted stay in force.
+	ConditionParametersAccepted = "ParametersAccepted"
+
+	// ConditionInstancesReady is True when every instance serves, or the cluster is stopped.
+	ConditionInstancesReady = "InstancesReady"
+
+	// ConditionDeletionProtected is True while the deletion of the cluster is refused.
+	ConditionDeletionProtected = "DeletionProtected"
+)
+
+// Reasons of Reconciling and Stalled.
+const (
+	// ReasonProgressing: the rollout goes on; the message says what it waits for.
+	ReasonProgressing = "Progressing"
+
+	// ReasonRolledOut: the whole spec is in force.
+	ReasonRolledOut = "RolledOut"
+
+	// ReasonNotStalled: nothing needs a person.
+	ReasonNotStalled = "NotStalled"
+)
+
+// Reasons of CredentialsReady.
+const (
+	// ReasonPasswordFromSecret: the password is the one in the Secret of passwordRef.
+	ReasonPasswordFromSecret = "PasswordFromSecret"
+
+	// ReasonNewlineTrimmed: as PasswordFromSecret, without the newline that the Secret has at its end.
+	ReasonNewlineTrimmed = "NewlineTrimmed"
+
+	// ReasonPasswordGenerated: there is no passwordRef, so a password was made.
+	ReasonPasswordGenerated = "PasswordGenerated"
+
+	// ReasonPasswordSecretMissing: the Secret of passwordRef does not exist.
+	ReasonPasswordSecretMissing = "PasswordSecretMissing"
+
+	// ReasonPasswordKeyMissing: the Secret of passwordRef lacks the key with the cluster's name.
+	ReasonPasswordKeyMissing = "PasswordKeyMissing"
+
+	// ReasonPasswordRefused: the password is empty or holds a character that no client can send.
+	ReasonPasswordRefused = "PasswordRefused"
+
+	// ReasonWaitingForCredentials: generated credentials are on their way.
+	ReasonWaitingForCredentials = "WaitingForCredentials"
+)
+
+// Reasons of CertificateReady.
+const (
+	// ReasonIssued: the certificate is the cluster's own authority's.
+	ReasonIssued = "Issued"
+
+	// ReasonGiven: the certificate is the one in the Secret of tls.certSecret.
+	ReasonGiven = "Given"
+
+	// ReasonCertificateSecretMissing: the Secret of tls.certSecret does not exist.
+	ReasonCertificateSecretMissing = "CertificateSecretMissing"
+
+	// ReasonCertificateRefused: the certificate in the Secret of tls.certSecret cannot be served.
+	ReasonCertificateRefused = "CertificateRefused"
+
+	// ReasonWaitingForAuthority: the cluster's certificate authority is on its way.
+	ReasonWaitingForAuthority = "WaitingForAuthority"
+)
+
+// Reasons of ParametersAccepted.
+const (
+	// ReasonAccepted: every parameter can be set.
+	ReasonAccepted = "Accepted"
+
+	// ReasonRefused: the message names every parameter that cannot be set, and why.
+	ReasonRefused = "Refused"
+)
+
+// Reasons of InstancesReady.
+const (
+	// ReasonServing: every instance serves.
+	ReasonServing = "Serving"
+
+	// ReasonStopped: isStopped is set and no instance is left.
+	ReasonStopped = "Stopped"
+
+	// ReasonNotCreated: no instance was started yet.
+	ReasonNotCreated = "NotCreated"
+
+	// ReasonNotServing: some instance does not serve.
+	ReasonNotServing = "NotServing"
+)
+
+// Reasons of DeletionProtected.
+const (
+	// ReasonProtected: every deletion is refused.
+	ReasonProtected = "Protected"
+
+	// ReasonProtecting: protection is on its way.
+	ReasonProtecting = "Protecting"
+
+	// ReasonUnprotected: the cluster can be deleted.
+	ReasonUnprotected = "Unprotected"
+
+	// ReasonUnprotecting: protection is being lifted. Wait before deleting the claim.
+	ReasonUnprotecting = "Unprotecting"
+)
+
+// Reasons of Stalled beside those of the condition that is in the way.
+const (
+	// ReasonDataDiskCannotGrow: the storage class refuses a larger data disk.
+	ReasonDataDiskCannotGrow = "DataDiskCannotGrow"
+
+	// ReasonParametersFailed: PostgreSQL itself refuses a parameter.
+	ReasonParametersFailed = "ParametersFailed"
+)

@@ -1,0 +1,159 @@
+// Package naming holds the names and labels of everything a claim becomes. A name that an object has once is kept for
+// ever: another one would delete the object and create it anew.
+package naming
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+)
+
+// Labels of a cluster's objects.
+const (
+	LabelName      = "app.kubernetes.io/name"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	LabelCluster   = "xdbcluster.io/cluster"
+	LabelRole      = "xdbcluster.io/role"
+)
+
+// AnnotationTemplate of a StatefulSet identifies the Pod template that its spec was made from. The API server adds defaults
+// to a template, so templates themselves cannot be compared.
+const AnnotationTemplate = "xdbcluster.io/template"
+
+// Suffixes of the names of cluster-scoped objects. A claim's name has 46 characters at most, so that all names stay within
+// 63.
+const (
+	suffixComposite           = "xr"
+	suffixNamespace           = "ns"
+	suffixClaims              = "crd"
+	suffixComposites          = "xcrd"
+	suffixCompositeDefinition = "xrd"
+)
+
+// A Cluster names everything that a DBCluster becomes. All names follow from the claim's namespace and name and never from
+// the composite's name, whose end is random.
+type Cluster struct {
+	// Namespace of the claim, and of everything that has a namespace.
+	Namespace string
+
+	// Name of the claim.
+	Name string
+}
+
+// Labels are on every object of the cluster.
+func (c Cluster) Labels() map[string]string {
+	return map[string]string{
+		LabelName:      "postgresql",
+		LabelManagedBy: "xdbcluster",
+		LabelCluster:   c.Name,
+	}
+}
+
+// Selector are the labels that select the cluster's Pods.
+func (c Cluster) Selector() map[string]string {
+	return map[string]string{LabelCluster: c.Name}
+}
+
+// StatefulSet is the name of the StatefulSet.
+func (c Cluster) StatefulSet() string { return c.Name }
+
+// ServiceAccount is the name of the instances' ServiceAccount, of its Role and of its RoleBinding.
+func (c Cluster) ServiceAccount() string { return c.Name }
+
+// PodDisruptionBudget is the name of the PodDisruptionBudget.
+func (c Cluster) PodDisruptionBudget() string { return c.Name }
+
+// NetworkPolicy is the name of the NetworkPolicy.
+func (c Cluster) NetworkPolicy() string { return c.Name }
+
+// ReadWrite is the name of the Service of the primary.
+func (c Cluster) ReadWrite() string { return c.Name + "-rw" }
+
+// ReadOnly is the name of the Service of the standbys.
+func (c Cluster) ReadOnly() string { return c.Name + "-ro" }
+
+// Pods is the name of the headless Service that gives every Pod a DNS name.
+func (c Cluster) Pods() string { return c.Name + "-pods" }
+
+// Config is the name of the ConfigMap that tells the instances what to be.
+func (c Cluster) Config() string { return c.Name + "-config" }
+
+// Reports is the name of the ConfigMap that the instances report in.
+func (c Cluster) Reports() string { return c.Name + "-status" }
+
+// Authority is the name of the Secret of a generation of the certificate authority.
+func (c Cluster) Authority(generation int) string { return c.Name + "-ca-" + strconv.Itoa(generation) }
+
+// Credentials is the name of the Secret of a generation of generated passwords.
+func (c Cluster) Credentials(generation int) string {
+	return c.Name + "-credentials-" + strconv.Itoa(generation)
+}
+
+// Certificate is the name of the Secret with the instances' certificate.
+func (c Cluster) Certificate() string { return c.Name + "-tls" }
+
+// Admin is the name of the Secret with the administrator's credentials.
+func (c Cluster) Admin() string { return c.Name + "-admin" }
+
+// Connection is the name of the Secret that applications connect with.
+func (c Cluster) Connection() string { return c.Name + "-connection" }
+
+// Scope is Patroni's name for the cluster.
+func (c Cluster) Scope() string { return c.Name + "-patroni" }
+
+// PatroniConfigMaps are the names of the ConfigMaps that Patroni keeps its state in.
+func (c Cluster) PatroniConfigMaps() []string {
+	return []string{c.Scope() + "-config", c.Scope() + "-failover", c.Scope() + "-leader", c.Scope() + "-sync"}
+}
+
+// Pod is the name of an instance's Pod.
+func (c Cluster) Pod(ordinal int) string { return c.Name + "-" + strconv.Itoa(ordinal) }
+
+// DataVolumeTemplate is the name of the StatefulSet's template of data volumes.
+const DataVolumeTemplate = "data"
+
+// DataVolume is the name of the PersistentVolumeClaim with an instance's data.
+func (c Cluster) DataVolume(ordinal int) string { return DataVolumeTemplate + "-" + c.Pod(ordinal) }
+
+// Host is the DNS name of the primary.
+func (c Cluster) Host() string { return c.serviceHost(c.ReadWrite()) }
+
+// DNSNames are the names that clients and other instances may know an instance by.
+func (c Cluster) DNSNames() []string {
+	names := make([]string, 0, 17)
+	for _, service := range []string{c.ReadWrite(), c.ReadOnly(), c.Pods(), "*." + c.Pods()} {
+		short := service + "." + c.Namespace
+		names = append(names, service, short, short+".svc", short+".svc.cluster.local")
+	}
+	return append(names, "localhost")
+}
+
+// UsageOfClaim is the name of the Usage that protects the claim.
+func (c Cluster) UsageOfClaim() string { return c.Name }
+
+// UsageOfComposite is the name of the ClusterUsage that protects the composite.
+func (c Cluster) UsageOfComposite() string { return c.clusterScoped(suffixComposite) }
+
+// UsageOfNamespace is the name of the ClusterUsage that protects the namespace.
+func (c Cluster) UsageOfNamespace() string { return c.clusterScoped(suffixNamespace) }
+
+// UsageOfClaims is the name of the ClusterUsage that protects the claims' CustomResourceDefinition.
+func (c Cluster) UsageOfClaims() string { return c.clusterScoped(suffixClaims) }
+
+// UsageOfComposites is the name of the ClusterUsage that protects the composites' CustomResourceDefinition.
+func (c Cluster) UsageOfComposites() string { return c.clusterScoped(suffixComposites) }
+
+// UsageOfDefinition is the name of the ClusterUsage that protects the CompositeResourceDefinition.
+func (c Cluster) UsageOfDefinition() string { return c.clusterScoped(suffixCompositeDefinition) }
+
+func (c Cluster) serviceHost(service string) string {
+	return fmt.Sprintf("%s.%s.svc", service, c.Namespace)
+}
+
+// clusterScoped returns a name that no other cluster has. The hash is there because namespaces and names may both hold
+// hyphens: joined, a-b and c read like a and b-c.
+func (c Cluster) clusterScoped(suffix string) string {
+	sum := sha256.Sum256([]byte(c.Namespace + "/" + c.Name))
+	return c.Name + "-" + hex.EncodeToString(sum[:4]) + "-" + suffix
+}

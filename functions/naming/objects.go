@@ -1,0 +1,28 @@
+package naming
+
+// Names of a DBCluster's composed resources, by which Crossplane knows them. They never change: an object under another
+// name is another object, and the one under the old name is deleted.
+const (
+	ObjectAuthority           = "authority-1"
+	ObjectCredentials         = "credentials-1" //nolint:gosec // The name of an object.
+	ObjectCertificate         = "certificate"
+	ObjectAdmin               = "admin"
+	ObjectConnection          = "connection"
+	ObjectConfig              = "config"
+	ObjectReports             = "reports"
+	ObjectServiceAccount      = "service-account"
+	ObjectRole                = "role"
+	ObjectRoleBinding         = "role-binding"
+	ObjectReadWrite           = "service-rw"
+	ObjectReadOnly            = "service-ro"
+	ObjectPods                = "service-pods"
+	ObjectPodDisruptionBudget = "pod-disruption-budget"
+	ObjectNetworkPolicy       = "network-policy"
+	ObjectStatefulSet         = "stateful-set"
+	ObjectUsageOfClaim        = "usage-claim"
+	ObjectUsageOfComposite    = "usage-composite"
+	ObjectUsageOfNamespace    = "usage-namespace"
+	ObjectUsageOfClaims       = "usage-claims"
+	ObjectUsageOfComposites   = "usage-composites"
+	ObjectUsageOfDefinition   = "usage-definition"
+)
