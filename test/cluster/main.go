@@ -3,54 +3,82 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"time"
+	"os/signal"
+	"syscall"
 
-	"github.com/xdbcluster/xdbcluster/test/cluster/controlplane"
-	"github.com/xdbcluster/xdbcluster/test/cluster/image"
+	"github.com/alecthomas/kong"
+
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/local"
 	"github.com/xdbcluster/xdbcluster/test/cluster/network"
-	"github.com/xdbcluster/xdbcluster/test/cluster/node"
-	"github.com/xdbcluster/xdbcluster/test/cluster/process"
+	"github.com/xdbcluster/xdbcluster/test/progress"
 )
 
+type commands struct {
+	Up   upCommand   `cmd:"" help:"Start what is not running, and wait until every node is ready."`
+	Down downCommand `cmd:"" help:"Remove the cluster: processes, containers, mounts, networks and files."`
+	Node nodeCommand `cmd:"" help:"Disturb a node."`
+}
+
+type upCommand struct {
+	Nodes int `default:"1" help:"How many nodes."`
+}
+
+func (u upCommand) Run(ctx context.Context) error {
+	c, err := cluster()
+	if err != nil {
+		return err
+	}
+	c.Nodes = u.Nodes
+	if err := c.Up(ctx); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stdout, "export KUBECONFIG=%s\n", c.Kubeconfig())
+	return err
+}
+
+type downCommand struct{}
+
+func (downCommand) Run(ctx context.Context) error {
+	c, err := cluster()
+	if err != nil {
+		return err
+	}
+	return c.Down(ctx)
+}
+
+type nodeCommand struct {
+	Action string `arg:"" enum:"cut,restore" help:"cut takes the node off the network, restore puts it back."`
+	Number int    `arg:"" help:"The node's number, from 1."`
+}
+
+func (n nodeCommand) Run(ctx context.Context) error {
+	node := layout.Node{Number: n.Number}
+	switch n.Action {
+	case "cut":
+		return network.Cut(ctx, node)
+	case "restore":
+		return network.Restore(ctx, node)
+	default:
+		return errors.New("unknown action")
+	}
+}
+
+func cluster() (local.Cluster, error) {
+	project, err := os.Getwd()
+	if err != nil {
+		return local.Cluster{}, fmt.Errorf("cannot find the project's folder: %w", err)
+	}
+	return local.Cluster{Project: project, Progress: progress.To(os.Stdout)}, nil
+}
+
 func main() {
-	ctx := context.Background()
-	start := time.Now()
-	step := func(name string, err error) {
-		fmt.Println(name, time.Since(start), err)
-		if err != nil {
-			os.Exit(1)
-		}
-	}
-	sup := process.Supervisor{Folder: layout.Processes()}
-	if os.Args[1] == "down" {
-		names, _ := sup.Names()
-		for _, n := range names {
-			step("stop "+n, sup.Stop(n, 3*time.Second))
-		}
-		return
-	}
-	count, _ := strconv.Atoi(os.Args[2])
-	bin, _ := filepath.Abs(".cache/bin")
-	nodes := layout.Nodes(count)
-	step("network", network.Up(ctx, nodes))
-	_ = os.MkdirAll(layout.State+"/registry", 0o750)
-	step("registry", sup.Start(ctx, process.Process{Name: "registry", Command: []string{filepath.Join(bin, "crane"), "registry", "serve", "--address", layout.Registry, "--disk", layout.State + "/registry"}}))
-	cp := controlplane.ControlPlane{Binaries: bin, Version: "v1.36.4", Supervisor: sup}
-	step("control plane", cp.Up(ctx))
-	out, err := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "_output/pause", "./test/cluster/pause").CombinedOutput()
-	step("pause "+string(out), err)
-	pause := layout.Registry + "/xdbcluster/local/pause:v1"
-	step("push", image.PushBinary(ctx, pause, "_output/pause", "/pause"))
-	r := node.Runner{Binaries: bin, PauseImage: pause, Supervisor: sup}
-	for _, n := range nodes {
-		k, err := cp.NodeKubeconfig(ctx, n)
-		step("kubeconfig", err)
-		step(n.Name(), r.Up(ctx, n, k))
-	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k := kong.Parse(&commands{}, kong.Description("Run a real Kubernetes cluster on this machine."))
+	k.BindTo(ctx, (*context.Context)(nil))
+	k.FatalIfErrorf(k.Run())
 }

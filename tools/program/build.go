@@ -53,6 +53,20 @@ func (b Builder) Source(ctx context.Context, program string) (dir, version strin
 	return dir, m.Version, err
 }
 
+// Built says whether Build would have nothing to do but return.
+func (b Builder) Built(program string) bool {
+	m, err := b.Catalog.Find(program)
+	if err != nil {
+		return false
+	}
+	sum, err := contentHash(m, program)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(b.Cache, "programs", program+"-"+sum))
+	return err == nil
+}
+
 // compile builds to a temporary name first: a build that was interrupted must not be found by the next one.
 func (b Builder) compile(ctx context.Context, m Module, program, binary string) error {
 	dir, err := os.MkdirTemp("", "build-"+program+"-")

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdbcluster/xdbcluster/test/cluster/controlplane"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/process"
+	"github.com/xdbcluster/xdbcluster/test/cluster/storage"
 )
 
 // Programs of a node.
@@ -21,6 +23,11 @@ const (
 	Kubelet    = "kubelet"
 	KubeProxy  = "kube-proxy"
 	KubeRouter = "kube-router"
+
+	// Driver, Provisioner and Resizer give volumes. The last two work for all nodes, beside the control plane.
+	Driver      = "csi-driver"
+	Provisioner = "csi-provisioner"
+	Resizer     = "csi-resizer"
 )
 
 // cgroups is where the version 1 hierarchies are mounted.
@@ -75,7 +82,8 @@ func (r Runner) processes(n layout.Node, kubeconfig string) []process.Process {
 		return process.Process{Name: n.Process(program), Namespace: n.Name(), Command: argv}
 	}
 	binary := func(program string) string { return filepath.Join(r.Binaries, program) }
-	return []process.Process{
+	administrator := controlplane.Kubeconfig("super-admin.conf")
+	processes := []process.Process{
 		inNode(Containerd, "containerd", "--config", filepath.Join(n.Folder(), "containerd.toml")),
 		inNode(
 			Kubelet, binary(Kubelet),
@@ -84,7 +92,29 @@ func (r Runner) processes(n layout.Node, kubeconfig string) []process.Process {
 			"--cert-dir="+filepath.Join(n.KubeletFolder(), "pki"),
 		),
 		inNode(KubeProxy, binary(KubeProxy), "--config="+filepath.Join(n.Folder(), "kube-proxy.json"), "--hostname-override="+n.Name()),
+		inNode(
+			KubeRouter, binary(KubeRouter),
+			"--kubeconfig="+administrator, "--hostname-override="+n.Name(),
+			"--run-firewall=true", "--run-router=false", "--run-service-proxy=false", "--run-loadbalancer=false",
+			"--service-cluster-ip-range="+layout.ServicePrefix, "--health-port=0", "--metrics-port=0",
+		),
+		inNode(Driver, binary(Driver), "--node="+n.Name(), "--volumes="+layout.Volumes(), "--kubelet="+n.KubeletFolder()),
 	}
+	if n != layout.ControlPlane() {
+		return processes
+	}
+	socket := storage.Socket(n.KubeletFolder())
+	return append(
+		processes,
+		inNode(
+			Provisioner, binary(Provisioner), "--csi-address="+socket, "--kubeconfig="+administrator,
+			"--feature-gates=Topology=true", "--strict-topology", "--kube-api-qps=100", "--kube-api-burst=200",
+		),
+		inNode(
+			Resizer, binary(Resizer), "--csi-address="+socket, "--kubeconfig="+administrator,
+			"--kube-api-qps=100", "--kube-api-burst=200",
+		),
+	)
 }
 
 // makeCgroups creates the node's cgroup in every hierarchy. A new cpuset has no processors until it is given some.
@@ -222,7 +252,7 @@ func kubeletConfig(n layout.Node) (file, error) {
 func proxyConfig(n layout.Node) (file, error) {
 	return jsonFile(filepath.Join(n.Folder(), "kube-proxy.json"), map[string]any{
 		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
-		"clientConnection":   map[string]string{"kubeconfig": filepath.Join(layout.State, "kubeconfig", "super-admin.conf")},
+		"clientConnection":   map[string]string{"kubeconfig": controlplane.Kubeconfig("super-admin.conf")},
 		"clusterCIDR":        layout.PodPrefix,
 		"mode":               "iptables",
 		"hostnameOverride":   n.Name(),

@@ -1,0 +1,246 @@
+// Package local brings up, takes down and disturbs the Kubernetes cluster of this machine.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/test/cluster/addons"
+	"github.com/xdbcluster/xdbcluster/test/cluster/controlplane"
+	"github.com/xdbcluster/xdbcluster/test/cluster/image"
+	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/network"
+	"github.com/xdbcluster/xdbcluster/test/cluster/node"
+	"github.com/xdbcluster/xdbcluster/test/cluster/process"
+	"github.com/xdbcluster/xdbcluster/test/progress"
+	"github.com/xdbcluster/xdbcluster/tools/program"
+)
+
+// stopTimeout is how long a process may take to end before it is killed.
+const stopTimeout = 5 * time.Second
+
+// A Cluster is the Kubernetes cluster of this machine.
+type Cluster struct {
+	// Project is this project's folder.
+	Project string
+
+	// Nodes is how many nodes the cluster is to have.
+	Nodes int
+
+	// Progress tells what is done.
+	Progress *progress.Reporter
+}
+
+// Kubeconfig returns the file that a user of the cluster connects with. Up writes it.
+func (c Cluster) Kubeconfig() string {
+	return filepath.Join(c.Project, ".cluster", "kubeconfig")
+}
+
+// Up starts what is not running and returns when every node is ready.
+func (c Cluster) Up(ctx context.Context) error {
+	if c.Nodes < 1 || c.Nodes > layout.MaxNodes {
+		return fmt.Errorf("a cluster has 1 to %d nodes, not %d", layout.MaxNodes, c.Nodes)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("the local cluster needs root, for network namespaces and mounts; for a cluster of yours set KUBECONFIG")
+	}
+	if err := c.installPackages(ctx); err != nil {
+		return err
+	}
+	builder, err := c.builder()
+	if err != nil {
+		return err
+	}
+	if err := c.build(ctx, builder); err != nil {
+		return err
+	}
+	if err := c.Progress.Step("Control plane", func() error { return c.controlPlane(ctx, builder) }); err != nil {
+		return err
+	}
+	return c.Progress.Step(fmt.Sprintf("Nodes (%d)", c.Nodes), func() error { return c.nodes(ctx, builder) })
+}
+
+// Down removes all that Up made.
+func (c Cluster) Down(ctx context.Context) error {
+	supervisor := process.Supervisor{Folder: layout.Processes()}
+	return c.Progress.Step("Local cluster down", func() error {
+		return errors.Join(stopProcesses(supervisor), node.RemoveAll(ctx), network.Down(ctx), os.RemoveAll(layout.State))
+	})
+}
+
+// stopProcesses stops kubelets before the container runtimes that they would wait for.
+func stopProcesses(s process.Supervisor) error {
+	names, err := s.Names()
+	if err != nil {
+		return err
+	}
+	errs := []error{}
+	for _, last := range []bool{false, true} {
+		for _, name := range names {
+			if strings.HasPrefix(name, node.Containerd) == last {
+				errs = append(errs, s.Stop(name, stopTimeout))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// programs are what the cluster itself runs.
+func programs() []string {
+	return []string{
+		controlplane.Etcd, controlplane.APIServer, controlplane.ControllerManager, controlplane.Scheduler, controlplane.Kubeadm,
+		node.Kubelet, node.KubeProxy, node.KubeRouter, node.Provisioner, node.Resizer, "kubectl", "coredns", "crane",
+	}
+}
+
+// own are the programs of this project that the cluster runs, by their packages.
+func own() map[string]string {
+	return map[string]string{node.Driver: "./test/cluster/storage/driver", "pause": "./test/cluster/pause"}
+}
+
+func (c Cluster) builder() (program.Builder, error) {
+	catalog, err := program.LoadCatalog(filepath.Join(c.Project, "tools", "versions.yaml"))
+	if err != nil {
+		return program.Builder{}, err
+	}
+	return program.Builder{Catalog: catalog, Cache: filepath.Join(c.Project, ".cache")}, nil
+}
+
+func (c Cluster) build(ctx context.Context, builder program.Builder) error {
+	for _, name := range programs() {
+		if builder.Built(name) {
+			continue
+		}
+		if err := c.Progress.Step("Build of "+name, func() error {
+			_, err := builder.Build(ctx, name)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	for name, pkg := range own() {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(c.binaries(), name), pkg) //nolint:gosec // The project's own package.
+		cmd.Dir = c.Project
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot build %q: %w: %s", name, err, out)
+		}
+	}
+	return nil
+}
+
+func (c Cluster) binaries() string {
+	return filepath.Join(c.Project, ".cache", "bin")
+}
+
+func (c Cluster) supervisor() process.Supervisor {
+	return process.Supervisor{Folder: layout.Processes()}
+}
+
+func (c Cluster) plane(builder program.Builder) (controlplane.ControlPlane, error) {
+	m, err := builder.Catalog.Find(controlplane.APIServer)
+	if err != nil {
+		return controlplane.ControlPlane{}, err
+	}
+	return controlplane.ControlPlane{Binaries: c.binaries(), Version: m.Version, Supervisor: c.supervisor()}, nil
+}
+
+func (c Cluster) controlPlane(ctx context.Context, builder program.Builder) error {
+	plane, err := c.plane(builder)
+	if err != nil {
+		return err
+	}
+	if err := network.Up(ctx, layout.Nodes(c.Nodes)); err != nil {
+		return err
+	}
+	if err := c.registry(ctx); err != nil {
+		return err
+	}
+	if err := plane.Up(ctx); err != nil {
+		return err
+	}
+	return c.writeKubeconfig()
+}
+
+func (c Cluster) registry(ctx context.Context) error {
+	folder := filepath.Join(layout.State, "registry")
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return fmt.Errorf("cannot create the registry's folder: %w", err)
+	}
+	return c.supervisor().Start(ctx, process.Process{
+		Name:    "registry",
+		Command: []string{filepath.Join(c.binaries(), "crane"), "registry", "serve", "--address", layout.Registry, "--disk", folder},
+	})
+}
+
+func (c Cluster) writeKubeconfig() error {
+	raw, err := os.ReadFile(controlplane.Kubeconfig("super-admin.conf"))
+	if err != nil {
+		return fmt.Errorf("cannot read the administrator's kubeconfig: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Kubeconfig()), 0o700); err != nil {
+		return fmt.Errorf("cannot create the folder of the kubeconfig: %w", err)
+	}
+	if err := os.WriteFile(c.Kubeconfig(), raw, 0o600); err != nil {
+		return fmt.Errorf("cannot write the kubeconfig: %w", err)
+	}
+	return nil
+}
+
+func (c Cluster) nodes(ctx context.Context, builder program.Builder) error {
+	pause := layout.Registry + "/xdbcluster/local/pause:v1"
+	if err := image.PushBinary(ctx, pause, filepath.Join(c.binaries(), "pause"), "/pause"); err != nil {
+		return err
+	}
+	plane, err := c.plane(builder)
+	if err != nil {
+		return err
+	}
+	runner := node.Runner{Binaries: c.binaries(), PauseImage: pause, Supervisor: c.supervisor()}
+	for _, n := range layout.Nodes(c.Nodes) {
+		kubeconfig, err := plane.NodeKubeconfig(ctx, n)
+		if err != nil {
+			return err
+		}
+		if err := runner.Up(ctx, n, kubeconfig); err != nil {
+			return err
+		}
+	}
+	return c.addons(ctx, builder)
+}
+
+func (c Cluster) addons(ctx context.Context, builder program.Builder) error {
+	m, err := builder.Catalog.Find("coredns")
+	if err != nil {
+		return err
+	}
+	coredns := layout.Registry + "/xdbcluster/local/coredns:" + m.Version
+	if err := image.PushBinary(ctx, coredns, filepath.Join(c.binaries(), "coredns"), "/coredns"); err != nil {
+		return err
+	}
+	if err := c.kubectl(ctx, addons.Manifests(coredns), "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
+		return err
+	}
+	if err := c.kubectl(ctx, "", "wait", "--for=create", "node/"+layout.Node{Number: c.Nodes}.Name(), "--timeout=60s"); err != nil {
+		return err
+	}
+	if err := c.kubectl(ctx, "", "wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"); err != nil {
+		return err
+	}
+	return c.kubectl(ctx, "", "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=60s")
+}
+
+func (c Cluster) kubectl(ctx context.Context, input string, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.binaries(), "kubectl"), append([]string{"--kubeconfig", c.Kubeconfig()}, args...)...) //nolint:gosec // The cluster's own arguments.
+	cmd.Stdin = strings.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot run kubectl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}

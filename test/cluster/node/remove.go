@@ -1,0 +1,155 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+)
+
+// RemoveAll ends every container of every node, and removes their mounts and cgroups. The nodes' own processes must have
+// ended. It also clears up after a cluster whose processes were killed.
+func RemoveAll(ctx context.Context) error {
+	errs := []error{}
+	for _, n := range layout.Nodes(layout.MaxNodes) {
+		errs = append(errs, endContainers(n))
+	}
+	errs = append(errs, unmountAll(ctx))
+	for _, n := range layout.Nodes(layout.MaxNodes) {
+		errs = append(errs, removeCgroups(n), os.RemoveAll("/run/"+n.Name()))
+	}
+	return errors.Join(errs...)
+}
+
+// endContainers kills whatever runs in the node's cgroup: containers, and the shims that containerd leaves to hold them.
+func endContainers(n layout.Node) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		pids, err := containerProcesses(n)
+		if err != nil {
+			return err
+		}
+		if len(pids) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("cannot end processes %v of node %q", pids, n.Name())
+		}
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("cannot kill process %d of node %q: %w", pid, n.Name(), err)
+			}
+		}
+	}
+}
+
+func containerProcesses(n layout.Node) ([]int, error) {
+	pids, err := shims(n)
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(filepath.Join(cgroups, "pids", n.Name()), func(path string, _ os.DirEntry, err error) error {
+		if err != nil || filepath.Base(path) != "cgroup.procs" {
+			return ignoreMissing(err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		for _, field := range strings.Fields(string(raw)) {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				return fmt.Errorf("cannot read a process id in %q: %w", path, err)
+			}
+			pids = append(pids, pid)
+		}
+		return nil
+	})
+	return pids, err
+}
+
+// shims finds the node's container shims by the socket of the container runtime in their command line.
+func shims(n layout.Node) ([]int, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, fmt.Errorf("cannot list processes: %w", err)
+	}
+	pids := []int{}
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil || !strings.Contains(string(raw), "containerd-shim") || !strings.Contains(string(raw), n.ContainerdSocket()) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the process id in %q: %w", f, err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+// unmountAll unmounts whatever is mounted under the cluster's folders, the innermost first.
+func unmountAll(ctx context.Context) error {
+	raw, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return fmt.Errorf("cannot list mounts: %w", err)
+	}
+	targets := []string{}
+	for line := range strings.Lines(string(raw)) {
+		target := strings.Fields(line)[1]
+		if strings.HasPrefix(target, layout.State+"/") || strings.HasPrefix(target, "/run/xdb-node-") {
+			targets = append(targets, target)
+		}
+	}
+	slices.Reverse(targets)
+	errs := []error{}
+	for _, t := range targets {
+		if out, err := exec.CommandContext(ctx, "umount", t).CombinedOutput(); err != nil { //nolint:gosec // A mount of the cluster's own.
+			errs = append(errs, fmt.Errorf("cannot unmount %q: %w: %s", t, err, out))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeCgroups removes the node's cgroups, the innermost first: they are folders that are removed, not their files.
+func removeCgroups(n layout.Node) error {
+	tops, err := filepath.Glob(filepath.Join(cgroups, "*", n.Name()))
+	if err != nil {
+		return fmt.Errorf("cannot list the cgroups of node %q: %w", n.Name(), err)
+	}
+	folders := []string{}
+	for _, top := range tops {
+		err := filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				folders = append(folders, path)
+			}
+			return ignoreMissing(err)
+		})
+		if err != nil {
+			return fmt.Errorf("cannot list the cgroups of node %q: %w", n.Name(), err)
+		}
+	}
+	slices.Reverse(folders)
+	for _, f := range folders {
+		if err := ignoreMissing(syscall.Rmdir(f)); err != nil {
+			return fmt.Errorf("cannot remove cgroup %q: %w", f, err)
+		}
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
+		return nil
+	}
+	return err
+}
