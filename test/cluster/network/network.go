@@ -32,6 +32,10 @@ func Up(ctx context.Context, nodes []layout.Node) error {
 		}
 	}
 	for _, n := range nodes {
+		// Pods ask the machine for packages and commits, and the answers must find their way back.
+		if err := ip(ctx, "route", "replace", n.PodPrefix(), "via", n.Address(), "dev", layout.Bridge); err != nil {
+			return err
+		}
 		if err := routes(ctx, n, nodes); err != nil {
 			return fmt.Errorf("cannot make the routes of node %q: %w", n.Name(), err)
 		}
