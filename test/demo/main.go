@@ -8,7 +8,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -122,18 +121,17 @@ func demonstrate(ctx context.Context, p *platform.Platform, out io.Writer) error
 // commit commits the claim and waits until Flux says that it is rolled out. A new claim's way is timed.
 func commit(ctx context.Context, p *platform.Platform, claim client.ObjectKey, manifest []byte, out io.Writer) error {
 	_, err := p.Claim(ctx, claim)
-	isNew := apierrors.IsNotFound(errors.Unwrap(err))
-	if err != nil && !isNew {
-		return err
-	}
-	if !isNew {
-		return p.Progress.Step("The database that is there, and its commit", func() error {
-			revision, err := p.Repository.AddClaim(ctx, claim.Name, bytes.TrimSpace(manifest))
+	if err == nil {
+		return p.Progress.Step("The database that is there already", func() error {
+			revision, err := p.Repository.Head(ctx)
 			if err != nil {
 				return err
 			}
 			return p.WaitRolledOut(ctx, revision)
 		})
+	}
+	if !apierrors.IsNotFound(err) {
+		return err
 	}
 	trace, err := p.Trace(ctx, claim)
 	if err != nil {

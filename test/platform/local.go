@@ -12,6 +12,7 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/gitserver"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/process"
 	"github.com/xdbcluster/xdbcluster/test/progress"
 )
 
@@ -89,7 +90,12 @@ func (l Local) Down(ctx context.Context) error {
 }
 
 func (l Local) gitServer() gitserver.Server {
-	return gitserver.Server{Dir: filepath.Join(layout.State, "git"), Address: l.GitAddress, Project: l.Project}
+	return gitserver.Server{
+		Dir:       filepath.Join(layout.State, "git"),
+		Processes: process.Supervisor{Folder: layout.Processes()},
+		Address:   l.GitAddress,
+		Project:   l.Project,
+	}
 }
 
 // published returns the reference of the Configuration that was published last.

@@ -70,6 +70,11 @@ func (r Repository) Commit(ctx context.Context, message string, files map[string
 	})
 }
 
+// Head returns the last commit.
+func (r Repository) Head(ctx context.Context) (string, error) {
+	return r.Change(ctx, "", func(string) error { return nil })
+}
+
 // Change commits what a function does to the files and returns the commit: the last one when nothing changed.
 func (r Repository) Change(ctx context.Context, message string, change func(dir string) error) (string, error) {
 	dir, err := os.MkdirTemp("", "xdbcluster-git-")

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -70,6 +71,26 @@ func (p *Platform) WaitRolledOut(ctx context.Context, revision string) error {
 	}
 	return fmt.Errorf("cannot see commit %s rolled out, waiting for %s (%s): %w\n%s",
 		revision, waitingFor.name, waitingFor.message, err, p.Describe(context.WithoutCancel(ctx)))
+}
+
+// Reconcile asks Flux to look at the repository now rather than at its next interval.
+func (p *Platform) Reconcile(ctx context.Context) error {
+	for kind, apiVersion := range map[string]string{
+		"GitRepository": "source.toolkit.fluxcd.io/v1",
+		"Kustomization": "kustomize.toolkit.fluxcd.io/v1",
+	} {
+		items, err := p.list(ctx, apiVersion, kind, client.InNamespace(fluxNamespace))
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":%q}}}`, time.Now().Format(time.RFC3339Nano))
+			if err := p.Client.Patch(ctx, &item, client.RawPatch(types.MergePatchType, patch)); err != nil {
+				return fmt.Errorf("cannot ask Flux to reconcile %s %q: %w", kind, item.GetName(), err)
+			}
+		}
+	}
+	return nil
 }
 
 // stages returns what Flux says of its Kustomizations, in the order in which they depend on each other.

@@ -8,11 +8,14 @@ import (
 	"testing"
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/gitserver"
+	"github.com/xdbcluster/xdbcluster/test/cluster/process"
 )
 
 // A commit pushed to a repository's folder is what a shallow clone over http brings, and nobody can push over http.
 func TestServer(t *testing.T) {
-	server := gitserver.Server{Dir: t.TempDir(), Address: freeAddress(t), Project: "../../.."}
+	server := gitserver.Server{
+		Dir: t.TempDir(), Processes: process.Supervisor{Folder: t.TempDir()}, Address: freeAddress(t), Project: "../../..",
+	}
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
