@@ -48,11 +48,20 @@ const (
 	KeyAdminRevision = "revision"
 )
 
-// Keys of the Secret that is mounted at FolderTLS.
+// Keys of the Secret that is mounted at FolderTLS: what clients of PostgreSQL see. It is the user's certificate when the
+// claim names one.
 const (
 	KeyCertificate = "tls.crt"
 	KeyPrivateKey  = "tls.key"
 	KeyAuthority   = "ca.crt"
+)
+
+// Keys of the same Secret with what instances show each other and Patroni's REST API: always the cluster's own authority's,
+// for the names of the instances and localhost, and good for servers and clients. A user's certificate may be neither.
+const (
+	KeyInternalCertificate = "internal.crt"
+	KeyInternalPrivateKey  = "internal.key"
+	KeyInternalAuthority   = "internal-ca.crt"
 )
 
 // AnnotationRefresh is set by an agent on its own Pod to make the kubelet renew the Pod's mounted Secrets at once, which
@@ -77,6 +86,10 @@ type Config struct {
 	// Parameters are the settings of PostgreSQL that are to be in force, without those that Patroni or the agent own.
 	// They were checked against the version's own list. Values have PostgreSQL's units, for example "256MB".
 	Parameters map[string]string `json:"parameters"`
+
+	// Given is the part of Parameters that the claim gave; the rest follows from the size of the instance. The function
+	// falls back to it when a later claim gives parameters that it refuses.
+	Given map[string]string `json:"given,omitempty"`
 
 	// ParametersHash identifies Parameters. A Report gives back the one that is in force.
 	ParametersHash string `json:"parametersHash"`

@@ -86,6 +86,15 @@ const (
 	AppliedByRestart AppliedBy = "Restart"
 )
 
+// Codes of incidents that the function acts on. An agent may report others.
+const (
+	// IncidentDataDiskCannotGrow: the storage class refuses to grow the data volume.
+	IncidentDataDiskCannotGrow = "DataDiskCannotGrow"
+
+	// IncidentParametersFailed: PostgreSQL refuses some of Config.Parameters.
+	IncidentParametersFailed = "ParametersFailed"
+)
+
 // An Incident is something that is wrong and that a person should know about.
 type Incident struct {
 	// Code is in UpperCamelCase, for example DataDiskCannotGrow.
