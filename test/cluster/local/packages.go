@@ -12,7 +12,7 @@ import (
 func packages() []string {
 	return []string{
 		"containerd", "runc", "containernetworking-plugins", "iptables", "ipset", "iproute2", "conntrack", "socat",
-		"util-linux", "mount", "e2fsprogs", "procps", "mmdebstrap", "buildah", "git", "ca-certificates",
+		"util-linux", "mount", "xfsprogs", "procps", "mmdebstrap", "buildah", "git", "ca-certificates",
 	}
 }
 

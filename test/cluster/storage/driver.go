@@ -144,7 +144,7 @@ func (d *Driver) ControllerGetCapabilities(context.Context, *csi.ControllerGetCa
 
 // CreateVolume makes a volume that belongs to the node that the scheduler chose.
 func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
-	size := max(req.GetCapacityRange().GetRequiredBytes(), 16<<20)
+	size := max(req.GetCapacityRange().GetRequiredBytes(), minimumSize)
 	if req.GetCapacityRange() == nil {
 		size = defaultSize
 	}

@@ -11,8 +11,12 @@ import (
 	"strings"
 )
 
-// A store keeps volumes as sparse files with an ext4 file system each, mounted through loop devices. So every volume has
-// a size of its own: it can be filled without filling the machine's disk, and it can grow.
+// minimumSize is the smallest file system that mkfs.xfs makes, in bytes.
+const minimumSize = 300 << 20
+
+// A store keeps volumes as sparse files with an XFS file system each, mounted through loop devices. So every volume has
+// a size of its own: it can be filled without filling the machine's disk, and it can grow. It is not ext4 because the
+// kernel lets ext4 grow only for a process with CAP_SYS_RESOURCE, which root need not have.
 type store struct {
 	folder string
 }
@@ -32,7 +36,7 @@ func (s store) create(ctx context.Context, id string, size int64) error {
 	if err := os.Truncate(unfinished, size); err != nil {
 		return fmt.Errorf("cannot set the size of volume %q: %w", id, err)
 	}
-	if err := run(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", unfinished); err != nil {
+	if err := run(ctx, "mkfs.xfs", "-q", "-f", "-K", unfinished); err != nil {
 		return err
 	}
 	if err := os.Rename(unfinished, s.file(id)); err != nil {
@@ -76,7 +80,7 @@ func (s store) mount(ctx context.Context, id, target string) error {
 	if err := os.MkdirAll(target, 0o750); err != nil {
 		return fmt.Errorf("cannot create mount point %q: %w", target, err)
 	}
-	return run(ctx, "mount", "-t", "ext4", "-o", "loop", s.file(id), target)
+	return run(ctx, "mount", "-t", "xfs", "-o", "loop,nouuid", s.file(id), target)
 }
 
 // growFileSystem lets the file system of a mounted volume fill its file, while it is in use.
@@ -89,11 +93,11 @@ func (s store) growFileSystem(ctx context.Context, target string) error {
 	if err := run(ctx, "losetup", "--set-capacity", device); err != nil {
 		return err
 	}
-	return run(ctx, "resize2fs", device)
+	return run(ctx, "xfs_growfs", target)
 }
 
 func (s store) file(id string) string {
-	return filepath.Join(s.folder, filepath.Base(id)+".ext4")
+	return filepath.Join(s.folder, filepath.Base(id)+".xfs")
 }
 
 func bind(ctx context.Context, source, target string, readonly bool) error {
