@@ -129,27 +129,51 @@ func (p *Platform) syncRepository(ctx context.Context, builder program.Builder) 
 	})
 }
 
-// replaceTree makes dir hold what from holds, except for databases that dir has already.
+// replaceTree makes dir, a clone, hold what from holds, except for databases that dir has already.
 func replaceTree(dir, from string) error {
-	source := os.DirFS(from)
-	_, err := os.Stat(filepath.Join(dir, databases))
-	keep := err == nil
-	return fs.WalkDir(source, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return fmt.Errorf("cannot read the Flux tree: %w", err)
+	kept := map[string]bool{".git": true}
+	if _, err := os.Stat(filepath.Join(dir, databases)); err == nil {
+		kept[path.Dir(databases)] = true
+	}
+	old, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("cannot read the clone: %w", err)
+	}
+	for _, entry := range old {
+		if kept[entry.Name()] {
+			continue
 		}
-		if entry.IsDir() {
-			return nil
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return fmt.Errorf("cannot remove %q from the clone: %w", entry.Name(), err)
 		}
-		if keep && strings.HasPrefix(name, databases+"/") {
-			return nil
+	}
+	tree, err := os.ReadDir(from)
+	if err != nil {
+		return fmt.Errorf("cannot read the Flux tree: %w", err)
+	}
+	for _, entry := range tree {
+		if kept[entry.Name()] {
+			continue
 		}
-		content, err := fs.ReadFile(source, name)
-		if err != nil {
-			return fmt.Errorf("cannot read %q of the Flux tree: %w", name, err)
+		if err := copyPath(filepath.Join(dir, entry.Name()), filepath.Join(from, entry.Name()), entry); err != nil {
+			return err
 		}
-		return writeOrRemove(filepath.Join(dir, filepath.FromSlash(name)), content)
-	})
+	}
+	return nil
+}
+
+func copyPath(to, from string, entry fs.DirEntry) error {
+	if entry.IsDir() {
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			return fmt.Errorf("cannot copy folder %q of the Flux tree: %w", entry.Name(), err)
+		}
+		return nil
+	}
+	content, err := os.ReadFile(from) //nolint:gosec // A file of this project.
+	if err != nil {
+		return fmt.Errorf("cannot read %q of the Flux tree: %w", entry.Name(), err)
+	}
+	return writeOrRemove(to, content)
 }
 
 func writeOrRemove(file string, content []byte) error {
