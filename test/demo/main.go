@@ -86,15 +86,15 @@ func run(ctx context.Context, command string, o options, out io.Writer) error {
 	if err != nil || command == "platform" {
 		return err
 	}
-	if err := demonstrate(ctx, p, out); err != nil {
+	if err := demonstrate(ctx, p); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThe whole demo took %s.\n", progress.Duration(time.Since(start)))
+	p.Progress.Say("\nThe whole demo took %s.\n", progress.Duration(time.Since(start)))
 	return nil
 }
 
 // demonstrate commits the example and reads rows from what comes of it.
-func demonstrate(ctx context.Context, p *platform.Platform, out io.Writer) error {
+func demonstrate(ctx context.Context, p *platform.Platform) error {
 	ctx, cancel := context.WithTimeout(ctx, rolloutTimeout)
 	defer cancel()
 	manifest, err := os.ReadFile(filepath.Join(p.Project, "examples", "claims", "dbcluster.yaml"))
@@ -102,7 +102,7 @@ func demonstrate(ctx context.Context, p *platform.Platform, out io.Writer) error
 		return fmt.Errorf("cannot read the example: %w", err)
 	}
 	claim := client.ObjectKey{Namespace: platform.Namespace, Name: "demo"}
-	if err := commit(ctx, p, claim, manifest, out); err != nil {
+	if err := commit(ctx, p, claim, manifest); err != nil {
 		return err
 	}
 	rows := ""
@@ -113,13 +113,13 @@ func demonstrate(ctx context.Context, p *platform.Platform, out io.Writer) error
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%s", rows)
-	fmt.Fprintf(out, next, p.Kubeconfig, filepath.Join(p.Project, ".cache", "bin"), claim.Namespace, claim.Name, p.Repository.Bare)
+	p.Progress.Say("\n%s", rows)
+	p.Progress.Say(next, p.Kubeconfig, filepath.Join(p.Project, ".cache", "bin"), claim.Namespace, claim.Name, p.Repository.Bare)
 	return nil
 }
 
 // commit commits the claim and waits until Flux says that it is rolled out. A new claim's way is timed.
-func commit(ctx context.Context, p *platform.Platform, claim client.ObjectKey, manifest []byte, out io.Writer) error {
+func commit(ctx context.Context, p *platform.Platform, claim client.ObjectKey, manifest []byte) error {
 	_, err := p.Claim(ctx, claim)
 	if err == nil {
 		return p.Progress.Step("The database that is there already", func() error {
@@ -155,10 +155,10 @@ func commit(ctx context.Context, p *platform.Platform, claim client.ObjectKey, m
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nFrom git push to Ready: %s; until Flux said so: %s.\n", progress.Duration(ready.Sub(pushed)), progress.Duration(rolledOut.Sub(pushed)))
+	p.Progress.Say("\nFrom git push to Ready: %s; until Flux said so: %s.\n", progress.Duration(ready.Sub(pushed)), progress.Duration(rolledOut.Sub(pushed)))
 	for _, mark := range trace.Marks() {
-		fmt.Fprintf(out, "  %6.1f s  %s\n", mark.At.Sub(pushed).Seconds(), mark.What)
+		p.Progress.Say("  %6.1f s  %s\n", mark.At.Sub(pushed).Seconds(), mark.What)
 	}
-	fmt.Fprintln(out)
+	p.Progress.Say("\n")
 	return nil
 }

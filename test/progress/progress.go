@@ -25,12 +25,12 @@ func To(out io.Writer) *Reporter {
 // Step does one step, and says its name before and how long it took after. Steps may be nested.
 func (r *Reporter) Step(name string, do func() error) error {
 	start := r.now()
-	r.printf("%s ...\n", name)
+	r.Say("%s ...\n", name)
 	if err := do(); err != nil {
-		r.printf("%s: failed after %s\n", name, Duration(r.now().Sub(start)))
+		r.Say("%s: failed after %s\n", name, Duration(r.now().Sub(start)))
 		return err
 	}
-	r.printf("%s: done in %s\n", name, Duration(r.now().Sub(start)))
+	r.Say("%s: done in %s\n", name, Duration(r.now().Sub(start)))
 	return nil
 }
 
@@ -41,11 +41,12 @@ func (r *Reporter) Note(about, text string) {
 	r.notes[about] = text
 	r.mu.Unlock()
 	if !said {
-		r.printf("  %s: %s\n", about, text)
+		r.Say("  %s: %s\n", about, text)
 	}
 }
 
-func (r *Reporter) printf(format string, args ...any) {
+// Say writes what is neither a step nor a note, such as a result.
+func (r *Reporter) Say(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, _ = fmt.Fprintf(r.out, format, args...) // A terminal that is gone stops nothing.
