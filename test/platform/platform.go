@@ -6,6 +6,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -112,7 +113,8 @@ func (p *Platform) Up(ctx context.Context) error {
 		if err := p.Reconcile(ctx); err != nil {
 			return err
 		}
-		return p.WaitRolledOut(ctx, revision)
+		// A database that is in trouble must not keep the platform from coming up.
+		return p.waitStages(ctx, revision, slices.DeleteFunc(stageNames(), func(name string) bool { return name == databasesStage }))
 	})
 }
 

@@ -40,13 +40,25 @@ func (s stage) failed(revision string) bool {
 	return s.ready == "False" && strings.HasSuffix(s.attempted, revision) && slices.Contains(final, s.reason)
 }
 
+// stageNames are the names of Flux's Kustomizations, in the order in which they depend on each other.
+func stageNames() []string {
+	return []string{fluxNamespace, "platform", "packages", "config", databasesStage}
+}
+
+// databasesStage is the one that holds claims.
+const databasesStage = "databases"
+
 // WaitRolledOut waits until Flux says that a commit is in force and healthy in every stage. The error is ErrRolloutFailed
 // when Flux says that it is not going to be.
 func (p *Platform) WaitRolledOut(ctx context.Context, revision string) error {
-	var waitingFor stage
+	return p.waitStages(ctx, revision, stageNames())
+}
+
+func (p *Platform) waitStages(ctx context.Context, revision string, names []string) error {
+	waitingFor := stage{name: names[0]}
 	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		stages, err := p.stages(ctx)
-		if err != nil || len(stages) < 5 {
+		stages, err := p.stages(ctx, names)
+		if err != nil {
 			return false, nil //nolint:nilerr // The API server may be busy starting; the context ends this.
 		}
 		for _, s := range stages {
@@ -93,25 +105,32 @@ func (p *Platform) Reconcile(ctx context.Context) error {
 	return nil
 }
 
-// stages returns what Flux says of its Kustomizations, in the order in which they depend on each other.
-func (p *Platform) stages(ctx context.Context) ([]stage, error) {
-	order := []string{fluxNamespace, "platform", "packages", "config", "databases"}
+// stages returns what Flux says of the named Kustomizations. Of one that is not there yet it says nothing.
+func (p *Platform) stages(ctx context.Context, names []string) ([]stage, error) {
 	list, err := p.list(ctx, "kustomize.toolkit.fluxcd.io/v1", "Kustomization", client.InNamespace(fluxNamespace))
 	if err != nil {
 		return nil, err
 	}
-	stages := make([]stage, 0, len(list))
-	for _, item := range list {
-		s := stage{name: item.GetName()}
-		s.applied, _, _ = unstructured.NestedString(item.Object, "status", "lastAppliedRevision")
-		s.attempted, _, _ = unstructured.NestedString(item.Object, "status", "lastAttemptedRevision")
-		if c, ok := condition(item, "Ready"); ok {
-			s.ready, s.reason, s.message = c.status, c.reason, c.message
+	stages := make([]stage, 0, len(names))
+	for _, name := range names {
+		s := stage{name: name, message: "not there yet"}
+		i := slices.IndexFunc(list, func(item unstructured.Unstructured) bool { return item.GetName() == name })
+		if i >= 0 {
+			s = stageOf(list[i])
 		}
 		stages = append(stages, s)
 	}
-	slices.SortFunc(stages, func(a, b stage) int { return slices.Index(order, a.name) - slices.Index(order, b.name) })
 	return stages, nil
+}
+
+func stageOf(kustomization unstructured.Unstructured) stage {
+	s := stage{name: kustomization.GetName()}
+	s.applied, _, _ = nested(kustomization, "status", "lastAppliedRevision")
+	s.attempted, _, _ = nested(kustomization, "status", "lastAttemptedRevision")
+	if c, ok := condition(kustomization, "Ready"); ok {
+		s.ready, s.reason, s.message = c.status, c.reason, c.message
+	}
+	return s
 }
 
 // Describe says what state the claims, their composites, the packages and Flux are in: what a person asks first when
