@@ -38,6 +38,9 @@ type Output struct {
 	// Objects are the composed resources by a name that never changes.
 	Objects map[string]Object
 
+	// Incomplete says that objects are still to come, so that the composite is not ready though every object in Objects is.
+	Incomplete bool
+
 	// Status of the composite.
 	Status map[string]any
 

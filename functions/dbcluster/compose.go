@@ -1,9 +1,42 @@
-// Package dbcluster says what a DBCluster becomes.
+// Package dbcluster says what a DBCluster becomes. The data flows one way: decode reads the composite, observe states what
+// is seen, plan decides, objects shapes, status explains.
 package dbcluster
 
-import "github.com/xdbcluster/xdbcluster/functions/compose"
+import (
+	"fmt"
+
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+)
 
 // Compose makes the desired state of a DBCluster.
-func Compose(_ compose.Input) (compose.Output, error) {
-	return compose.Output{}, nil
+func Compose(in compose.Input) (compose.Output, error) {
+	c, err := decode(in.Composite, in.Config)
+	if err != nil {
+		return compose.Output{}, err
+	}
+	seen := observe(in)
+	p, err := makePlan(c, seen, in.Now, in.Rand)
+	if err != nil {
+		return compose.Output{}, err
+	}
+	contents, mark, err := objects(c, p)
+	if err != nil {
+		return compose.Output{}, err
+	}
+	r := makeRollout(c, seen, p, mark)
+	status, err := status(c, seen, p, r, in.Now)
+	if err != nil {
+		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
+	}
+	told := conditions(c, seen, p, r)
+
+	return compose.Output{
+		Objects:    ready(contents, seen, r),
+		Incomplete: !p.Instances,
+		Status:     status,
+		Conditions: told,
+		Events:     events(seen, told),
+		Requires:   requires(c),
+		TTL:        ttl(p, in.Now),
+	}, nil
 }

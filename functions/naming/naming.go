@@ -15,6 +15,9 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	LabelCluster   = "xdbcluster.io/cluster"
 	LabelRole      = "xdbcluster.io/role"
+
+	// LabelScope of Pods and of Patroni's ConfigMaps holds Patroni's name for the cluster.
+	LabelScope = "xdbcluster.io/scope"
 )
 
 // AnnotationTemplate of a StatefulSet identifies the Pod template that its spec was made from. The API server adds defaults

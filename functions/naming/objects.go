@@ -19,10 +19,14 @@ const (
 	ObjectPodDisruptionBudget = "pod-disruption-budget"
 	ObjectNetworkPolicy       = "network-policy"
 	ObjectStatefulSet         = "stateful-set"
-	ObjectUsageOfClaim        = "usage-claim"
-	ObjectUsageOfComposite    = "usage-composite"
-	ObjectUsageOfNamespace    = "usage-namespace"
-	ObjectUsageOfClaims       = "usage-claims"
-	ObjectUsageOfComposites   = "usage-composites"
-	ObjectUsageOfDefinition   = "usage-definition"
+
+	// PrefixUsage begins the names of all Usages.
+	PrefixUsage = "usage-"
+
+	ObjectUsageOfClaim      = "usage-claim"
+	ObjectUsageOfComposite  = "usage-composite"
+	ObjectUsageOfNamespace  = "usage-namespace"
+	ObjectUsageOfClaims     = "usage-claims"
+	ObjectUsageOfComposites = "usage-composites"
+	ObjectUsageOfDefinition = "usage-definition"
 )

@@ -80,7 +80,11 @@ func desire(rsp *fnv1.RunFunctionResponse, xr *unstructured.Unstructured, out co
 		resources[name] = &fnv1.Resource{Resource: s, Ready: ready(o.Ready)}
 	}
 
-	rsp.Desired = &fnv1.State{Composite: &fnv1.Resource{Resource: status}, Resources: resources}
+	composite := &fnv1.Resource{Resource: status}
+	if out.Incomplete {
+		composite.Ready = fnv1.Ready_READY_FALSE
+	}
+	rsp.Desired = &fnv1.State{Composite: composite, Resources: resources}
 	rsp.Requirements = requirements(out.Requires)
 	return nil
 }

@@ -1,0 +1,63 @@
+package dbcluster
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	applynetworkingv1 "k8s.io/client-go/applyconfigurations/networking/v1"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+// networkPolicy says who may talk to the instances and whom they may talk to. Probes come from the node, which policies do
+// not concern.
+func networkPolicy(c cluster) *applynetworkingv1.NetworkPolicyApplyConfiguration {
+	return applynetworkingv1.NetworkPolicy(c.NetworkPolicy(), c.Namespace).
+		WithLabels(c.Labels()).
+		WithSpec(applynetworkingv1.NetworkPolicySpec().
+			WithPodSelector(selector(c)).
+			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
+			WithIngress(ingress(c)...).
+			WithEgress(egress(c)...))
+}
+
+func ingress(c cluster) []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfiguration {
+	clients := applynetworkingv1.NetworkPolicyIngressRule().WithPorts(tcp(instance.PortPostgreSQL))
+	if !c.Spec.AllowExternalIncomingTraffic {
+		clients.WithFrom(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(metav1.LabelSelector()))
+	}
+	return []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfiguration{
+		// Clients: the Pods of the claim's namespace, or everybody.
+		clients,
+		// The instances among themselves.
+		applynetworkingv1.NetworkPolicyIngressRule().
+			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni)).
+			WithFrom(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(selector(c))),
+		// Prometheus, in whichever namespace it is. Metrics hold no data and no secret.
+		applynetworkingv1.NetworkPolicyIngressRule().
+			WithPorts(tcp(instance.PortMetrics)).
+			WithFrom(applynetworkingv1.NetworkPolicyPeer().WithNamespaceSelector(metav1.LabelSelector())),
+	}
+}
+
+func egress(c cluster) []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration {
+	return []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration{
+		// DNS, which may be a Service or a cache on the node.
+		applynetworkingv1.NetworkPolicyEgressRule().WithPorts(port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53)),
+		// The API server. Its address cannot be known here, and is behind a Service's.
+		applynetworkingv1.NetworkPolicyEgressRule().WithPorts(tcp(443), tcp(6443)),
+		// The instances among themselves.
+		applynetworkingv1.NetworkPolicyEgressRule().
+			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni)).
+			WithTo(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(selector(c))),
+	}
+}
+
+func tcp(number int32) *applynetworkingv1.NetworkPolicyPortApplyConfiguration {
+	return port(corev1.ProtocolTCP, number)
+}
+
+func port(protocol corev1.Protocol, number int32) *applynetworkingv1.NetworkPolicyPortApplyConfiguration {
+	return applynetworkingv1.NetworkPolicyPort().WithProtocol(protocol).WithPort(intstr.FromInt32(number))
+}

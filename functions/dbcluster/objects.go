@@ -1,0 +1,65 @@
+package dbcluster
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// objects returns every object that a cluster is to have, by its composition resource name. Whatever is not in here is
+// deleted. The mark identifies the Pod template that the StatefulSet is to have.
+func objects(c cluster, p plan) (contents map[string]map[string]any, mark string, err error) {
+	shapes := map[string]any{
+		naming.ObjectAuthority:           authoritySecret(c, p),
+		naming.ObjectCredentials:         credentialsSecret(c, p),
+		naming.ObjectReports:             reportsConfigMap(c),
+		naming.ObjectServiceAccount:      serviceAccount(c),
+		naming.ObjectRole:                role(c),
+		naming.ObjectRoleBinding:         roleBinding(c),
+		naming.ObjectReadWrite:           readWriteService(c),
+		naming.ObjectReadOnly:            readOnlyService(c),
+		naming.ObjectPods:                podsService(c),
+		naming.ObjectPodDisruptionBudget: podDisruptionBudget(c),
+		naming.ObjectNetworkPolicy:       networkPolicy(c),
+	}
+	if p.Certificate != nil {
+		shapes[naming.ObjectCertificate] = certificateSecret(c, p)
+	}
+	if p.Admin != nil {
+		shapes[naming.ObjectAdmin] = adminSecret(c, p)
+	}
+	if p.Connection != nil {
+		shapes[naming.ObjectConnection] = connectionSecret(c, p)
+	}
+	if p.Config != nil {
+		if shapes[naming.ObjectConfig], err = configConfigMap(c, p); err != nil {
+			return nil, "", err
+		}
+	}
+	if c.Protected {
+		protect(shapes, c)
+	}
+
+	contents = make(map[string]map[string]any, len(shapes)+1)
+	for name, shape := range shapes {
+		if contents[name], err = compose.Content(shape); err != nil {
+			return nil, "", fmt.Errorf("cannot shape object %q: %w", name, err)
+		}
+	}
+	if !p.Instances {
+		return contents, "", nil
+	}
+	contents[naming.ObjectStatefulSet], mark, err = statefulSet(c, p)
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot shape object %q: %w", naming.ObjectStatefulSet, err)
+	}
+	return contents, mark, nil
+}
+
+// selector selects the cluster's Pods.
+func selector(c cluster) *metav1.LabelSelectorApplyConfiguration {
+	return metav1.LabelSelector().WithMatchLabels(c.Selector())
+}

@@ -1,0 +1,243 @@
+package dbcluster
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/functions/parameters"
+	"github.com/xdbcluster/xdbcluster/functions/patroni"
+	"github.com/xdbcluster/xdbcluster/functions/tls"
+)
+
+// generation of the immutable Secrets. A rotation makes the next one.
+const generation = 1
+
+// A plan is what is to be, and why some of it cannot be.
+type plan struct {
+	// Authority and Credentials are as observed, or new.
+	Authority   tls.Pair
+	Credentials credentials
+
+	// What is nil here is not to be written yet: what it is made from was not observed.
+	Certificate map[string][]byte
+	Admin       map[string][]byte
+	Connection  map[string][]byte
+	Config      *instance.Config
+
+	// Instances says that the StatefulSet is to be.
+	Instances bool
+
+	// VolumeClaimTemplates are the observed ones, which cannot be changed. Nil when there are none yet.
+	VolumeClaimTemplates []any
+
+	// Verdicts are about the credentials, the certificate and the parameters, in this order.
+	Verdicts []verdict
+}
+
+// A verdict says whether a part of the spec can be carried out.
+type verdict struct {
+	compose.Condition
+
+	// Stalls says that somebody has to do something before it can.
+	Stalls bool
+}
+
+// makePlan decides what is to be. Nothing random is ever made from what was not observed: the authority and the generated
+// credentials come first, in Secrets that refuse a second write, and all else follows once they are seen.
+func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error) {
+	authority, err := planAuthority(c, seen, now, rand)
+	if err != nil {
+		return plan{}, err
+	}
+	generated, err := planCredentials(seen, rand)
+	if err != nil {
+		return plan{}, err
+	}
+	certificate, certificateVerdict, err := planCertificate(c, seen, now, rand)
+	if err != nil {
+		return plan{}, err
+	}
+	password, passwordVerdict := planPassword(c, seen)
+	values, given, parametersVerdict, err := planParameters(c, seen)
+	if err != nil {
+		return plan{}, err
+	}
+
+	p := plan{
+		Authority:   authority,
+		Credentials: generated,
+		Certificate: certificate,
+		Admin:       planAdmin(seen, password),
+		Verdicts:    []verdict{passwordVerdict, certificateVerdict, parametersVerdict},
+	}
+	p.Connection = planConnection(c, seen, p)
+	p.Config = planConfig(c, seen, p, values, given)
+	p.Instances = planInstances(seen, p)
+	if seen.StatefulSet != nil {
+		p.VolumeClaimTemplates = seen.StatefulSet.VolumeClaimTemplates
+	}
+	return p, nil
+}
+
+func planAuthority(c cluster, seen facts, now time.Time, rand io.Reader) (tls.Pair, error) {
+	if seen.Authority != nil {
+		return *seen.Authority, nil
+	}
+	authority, err := tls.NewAuthority(c.Name, now, rand)
+	if err != nil {
+		return tls.Pair{}, fmt.Errorf("cannot make a certificate authority: %w", err)
+	}
+	return authority, nil
+}
+
+func planCredentials(seen facts, rand io.Reader) (credentials, error) {
+	if seen.Credentials != nil {
+		return *seen.Credentials, nil
+	}
+	var made credentials
+	for _, p := range []*string{&made.Replication, &made.Rewind, &made.Admin} {
+		password, err := generatePassword(rand)
+		if err != nil {
+			return credentials{}, fmt.Errorf("cannot make a password: %w", err)
+		}
+		*p = password
+	}
+	return made, nil
+}
+
+// planParameters returns the settings that are to be in force and the part of them that the claim gave. When the version
+// cannot take what the claim gives now, that is what it gave last; a cluster that never had any waits (nil).
+func planParameters(c cluster, seen facts) (values, given map[string]string, v verdict, err error) {
+	version, derived := c.Spec.PrimarySpec.Version, parameters.Derive(c.Sizes)
+	given = c.Spec.PrimarySpec.Parameters
+	values = parameters.Merge(derived, given)
+
+	refusals, err := parameters.Check(version, given, parameters.Libraries(values[parameters.PreloadLibraries]))
+	if err != nil {
+		return nil, nil, verdict{}, fmt.Errorf("cannot check the parameters: %w", err)
+	}
+	if len(refusals) == 0 {
+		return values, given, parametersAccepted(), nil
+	}
+
+	v = parametersRefused(refusals, seen.StatefulSet != nil)
+	switch {
+	case seen.Config != nil && len(seen.Config.Parameters) > 0:
+		given = seen.Config.Given
+		return parameters.Merge(derived, given), given, v, nil
+	case seen.StatefulSet != nil:
+		given = without(given, refusals)
+		return parameters.Merge(derived, given), given, v, nil
+	}
+	return nil, nil, v, nil
+}
+
+// without returns the parameters that are not refused.
+func without(given map[string]string, refusals []parameters.Refusal) map[string]string {
+	refused := make(map[string]bool, len(refusals))
+	for _, r := range refusals {
+		refused[r.Name] = true
+	}
+	rest := make(map[string]string, len(given))
+	for name, value := range given {
+		if !refused[name] {
+			rest[name] = value
+		}
+	}
+	return rest
+}
+
+// planConfig returns what every instance is told. It is nil as long as something that it must say is not known and no
+// instance follows an older one.
+func planConfig(c cluster, seen facts, p plan, values, given map[string]string) *instance.Config {
+	known := p.Admin != nil && p.Certificate != nil && values != nil
+	if !known && seen.Config == nil {
+		return nil
+	}
+	config := &instance.Config{
+		Cluster:        c.Name,
+		Scope:          c.Scope(),
+		Version:        c.Spec.PrimarySpec.Version,
+		Owner:          c.Owner,
+		Parameters:     values,
+		Given:          given,
+		ParametersHash: parameters.Hash(values),
+		Patroni:        patroni.Timing(),
+		DataDiskSize:   c.Disk.Size.String(),
+	}
+	if p.Admin != nil {
+		config.AdminRevision = string(p.Admin[instance.KeyAdminRevision])
+	} else {
+		config.AdminRevision = seen.Config.AdminRevision
+	}
+	if p.Certificate != nil {
+		config.CertificateRevision = revision(p.Certificate[instance.KeyCertificate])
+	} else {
+		config.CertificateRevision = seen.Config.CertificateRevision
+	}
+	return config
+}
+
+// planInstances says whether there is to be a StatefulSet: always when there is one, and else when all is there that its
+// Pods mount.
+func planInstances(seen facts, p plan) bool {
+	if seen.StatefulSet != nil {
+		return true
+	}
+	return seen.Authority != nil && seen.Credentials != nil &&
+		p.Certificate != nil && p.Admin != nil && p.Connection != nil && p.Config != nil
+}
+
+func parametersAccepted() verdict {
+	return verdict{Condition: compose.Condition{
+		Type: v1alpha1.ConditionParametersAccepted, Status: compose.True, Reason: v1alpha1.ReasonAccepted,
+		Message: "PostgreSQL can take every parameter.",
+	}}
+}
+
+func parametersRefused(refusals []parameters.Refusal, exists bool) verdict {
+	message := "PostgreSQL cannot take these parameters: "
+	for i, r := range refusals {
+		if i > 0 {
+			message += "; "
+		}
+		message += r.Error()
+	}
+	if exists {
+		message += ". The last accepted parameters stay in force; correct primarySpec.parameters."
+	} else {
+		message += ". The cluster is created once primarySpec.parameters is correct."
+	}
+	return verdict{Stalls: true, Condition: compose.Condition{
+		Type: v1alpha1.ConditionParametersAccepted, Status: compose.False, Reason: v1alpha1.ReasonRefused, Message: message,
+	}}
+}
+
+// requires returns the user's Secrets that are to be looked up. They are asked for on every call: what is not asked for
+// again is not watched any more.
+func requires(c cluster) map[string]compose.Selector {
+	selectors := map[string]compose.Selector{}
+	secret := func(name string) compose.Selector {
+		return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: c.Namespace, Name: name}
+	}
+	if user := c.Spec.PrimarySpec.AdminUser; user != nil && user.PasswordRef != nil {
+		selectors[requiredPassword] = secret(user.PasswordRef.Name)
+	}
+	if c.Spec.TLS != nil {
+		selectors[requiredCertificate] = secret(c.Spec.TLS.CertSecret.Name)
+	}
+	return selectors
+}
+
+// usages returns the names of the objects that refuse deletion.
+func usages() []string {
+	return []string{
+		naming.ObjectUsageOfClaim, naming.ObjectUsageOfClaims, naming.ObjectUsageOfComposite,
+		naming.ObjectUsageOfComposites, naming.ObjectUsageOfDefinition, naming.ObjectUsageOfNamespace,
+	}
+}

@@ -1,0 +1,227 @@
+package dbcluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// A rollout is how far the spec has been carried out.
+type rollout struct {
+	State   v1alpha1.RolloutState
+	Reason  string
+	Message string
+
+	// Serving says that every instance runs what it should and serves, or that the cluster is stopped.
+	Serving bool
+}
+
+// makeRollout judges how far the spec has been carried out: failed when a person has to do something, progressing while
+// anything is waited for, complete otherwise. It believes only what is observed, and nothing of what this call changes.
+func makeRollout(c cluster, seen facts, p plan, mark string) rollout {
+	waits := waitsForStatefulSet(c, seen, mark)
+	r := rollout{Serving: len(waits) == 0 && (c.Replicas == 0 || adminIsSet(c, seen))}
+
+	if reason, message := stalls(c, seen, p); message != "" {
+		r.State, r.Reason, r.Message = v1alpha1.RolloutFailed, reason, message
+		return r
+	}
+	waits = slices.Concat(waitsForMaterial(p), waits, waitsForInstances(c, seen, p), waitsForProtection(c, seen))
+	if len(waits) > 0 {
+		r.State, r.Reason, r.Message = v1alpha1.RolloutProgressing, v1alpha1.ReasonProgressing, waits[0]
+		return r
+	}
+	r.State, r.Reason, r.Message = v1alpha1.RolloutComplete, v1alpha1.ReasonRolledOut, "The whole spec is in force."
+	if c.Replicas == 0 {
+		r.Message = "The cluster is stopped; the rest of the spec is in force when it starts."
+	}
+	return r
+}
+
+// stalls returns what a person has to do before the spec can be carried out, with the reason of the first such thing.
+func stalls(c cluster, seen facts, p plan) (reason, message string) {
+	var messages []string
+	add := func(r, m string) {
+		if reason == "" {
+			reason = r
+		}
+		messages = append(messages, m)
+	}
+	for _, v := range p.Verdicts {
+		if v.Stalls {
+			add(v.Reason, v.Message)
+		}
+	}
+	for _, i := range current(c, seen) {
+		for _, incident := range i.Incidents {
+			switch {
+			case incident.Code == instance.IncidentDataDiskCannotGrow && diskTooSmall(c, i.Report):
+				add(v1alpha1.ReasonDataDiskCannotGrow, incident.Message)
+			case incident.Code == instance.IncidentParametersFailed && p.Config != nil && i.ParametersHash != p.Config.ParametersHash:
+				add(v1alpha1.ReasonParametersFailed, incident.Message)
+			}
+		}
+	}
+	return reason, strings.Join(messages, " ")
+}
+
+// waitsForMaterial returns what is waited for before there can be instances.
+func waitsForMaterial(p plan) []string {
+	var waits []string
+	for _, v := range p.Verdicts {
+		if v.Status == compose.Unknown {
+			waits = append(waits, v.Message)
+		}
+	}
+	return waits
+}
+
+// waitsForStatefulSet returns what is waited for until Kubernetes runs the Pods that it should.
+func waitsForStatefulSet(c cluster, seen facts, mark string) []string {
+	set, name := seen.StatefulSet, c.StatefulSet()
+	switch {
+	case set == nil:
+		return []string{fmt.Sprintf("Waiting for the StatefulSet %s to be created.", name)}
+	case set.Template != mark, set.SpecReplicas != int64(c.Replicas), set.ObservedGeneration < set.Generation:
+		return []string{fmt.Sprintf("Waiting for the StatefulSet %s to take the change over.", name)}
+	case c.Replicas == 0 && set.Replicas > 0:
+		return []string{fmt.Sprintf("Waiting for %d instances to stop.", set.Replicas)}
+	case c.Replicas == 0:
+		return nil
+	case set.UpdatedReplicas < int64(c.Replicas), set.CurrentRevision != set.UpdateRevision:
+		return []string{fmt.Sprintf("Waiting for the StatefulSet %s to replace its Pods: %d of %d have the new template.", name, set.UpdatedReplicas, c.Replicas)}
+	case set.ReadyReplicas < int64(c.Replicas):
+		return []string{fmt.Sprintf("Waiting for the instances to serve: %d of %d are ready.", set.ReadyReplicas, c.Replicas)}
+	}
+	return nil
+}
+
+// waitsForInstances returns what is waited for until the instances say that they are what they should be.
+func waitsForInstances(c cluster, seen facts, p plan) []string {
+	if c.Replicas == 0 || p.Config == nil {
+		return nil
+	}
+	var waits []string
+	reports := current(c, seen)
+	for ordinal := range int(c.Replicas) {
+		i := slices.IndexFunc(reports, func(r reported) bool { return r.Name == c.Pod(ordinal) })
+		if i < 0 {
+			waits = append(waits, fmt.Sprintf("Waiting for the first report of the instance %s.", c.Pod(ordinal)))
+			continue
+		}
+		waits = append(waits, waitsForInstance(c, *p.Config, ordinal, reports[i].Report)...)
+	}
+	if len(waits) == 0 && primary(c, seen) == nil {
+		waits = append(waits, "Waiting for an instance to become the primary.")
+	}
+	return waits
+}
+
+func waitsForInstance(c cluster, want instance.Config, ordinal int, r instance.Report) []string {
+	pod := c.Pod(ordinal)
+	var waits []string
+	add := func(format string, args ...any) { waits = append(waits, fmt.Sprintf(format, args...)) }
+
+	if r.State != instance.StateRunning && r.State != instance.StateStreaming {
+		add("Waiting for PostgreSQL on the instance %s, which is %s.", pod, r.State)
+	}
+	if len(r.PendingRestart) > 0 {
+		add("Waiting for the instance %s to restart, for %s.", pod, strings.Join(r.PendingRestart, ", "))
+	}
+	if r.ParametersHash != want.ParametersHash {
+		add("Waiting for the instance %s to put the parameters in force.", pod)
+	}
+	if r.Role == instance.RolePrimary && r.AdminRevision != want.AdminRevision {
+		add("Waiting for the instance %s to set the administrator's password.", pod)
+	}
+	if r.CertificateRevision != want.CertificateRevision {
+		add("Waiting for the instance %s to serve the certificate.", pod)
+	}
+	if diskTooSmall(c, r) {
+		add("Waiting for the volume %s to grow from %s to %s.", c.DataVolume(ordinal), orUnknown(r.DataDiskSize), c.Disk.Size.String())
+	}
+	return waits
+}
+
+// waitsForProtection returns what is waited for until deletion is refused, or allowed, as the claim wants it.
+func waitsForProtection(c cluster, seen facts) []string {
+	for _, name := range usages() {
+		inForce, present := seen.Usages[name]
+		switch {
+		case c.Protected && !inForce:
+			return []string{"Waiting for the protection from deletion to be in force."}
+		case !c.Protected && present:
+			return []string{"Waiting for the protection from deletion to be lifted."}
+		}
+	}
+	return nil
+}
+
+// A reported instance is one of those that are to be, with its newest report.
+type reported struct {
+	Name string
+	instance.Report
+}
+
+// current returns the reports of the instances that are to be, by ordinal. What one that is gone said last is left out.
+func current(c cluster, seen facts) []reported {
+	var list []reported
+	for ordinal := range int(c.Replicas) {
+		name := c.Pod(ordinal)
+		if report, ok := seen.Reports[name]; ok {
+			list = append(list, reported{Name: name, Report: report})
+		}
+	}
+	return list
+}
+
+// primary returns the primary's report, if an instance says that it is the primary and runs.
+func primary(c cluster, seen facts) *reported {
+	for _, r := range current(c, seen) {
+		if r.Role == instance.RolePrimary && r.State == instance.StateRunning {
+			return &r
+		}
+	}
+	return nil
+}
+
+// adminIsSet says whether somebody can log in: the readiness of a Pod does not know.
+func adminIsSet(c cluster, seen facts) bool {
+	p := primary(c, seen)
+	return p != nil && p.AdminRevision != ""
+}
+
+func diskTooSmall(c cluster, r instance.Report) bool {
+	size, err := resource.ParseQuantity(r.DataDiskSize)
+	return err != nil || size.Cmp(c.Disk.Size) < 0
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "an unknown size"
+	}
+	return s
+}
+
+// ready returns the objects with whether each is seen to be what it should be.
+func ready(contents map[string]map[string]any, seen facts, r rollout) map[string]compose.Object {
+	objects := make(map[string]compose.Object, len(contents))
+	for name, content := range contents {
+		isReady := seen.Present[name]
+		switch {
+		case name == naming.ObjectStatefulSet:
+			isReady = r.Serving
+		case strings.HasPrefix(name, naming.PrefixUsage):
+			isReady = seen.Usages[name]
+		}
+		objects[name] = compose.Object{Content: content, Ready: isReady}
+	}
+	return objects
+}

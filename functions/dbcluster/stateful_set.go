@@ -1,0 +1,122 @@
+package dbcluster
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apimetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	applyappsv1 "k8s.io/client-go/applyconfigurations/apps/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// statefulSet runs the instances. Its Pod template says nothing of what can change in a running instance (parameters,
+// passwords, certificates, the size of the disk): a change of the template restarts every Pod.
+func statefulSet(c cluster, p plan) (content map[string]any, mark string, err error) {
+	template, err := podTemplate(c)
+	if err != nil {
+		return nil, "", err
+	}
+	if mark, err = templateMark(template); err != nil {
+		return nil, "", err
+	}
+	set := applyappsv1.StatefulSet(c.StatefulSet(), c.Namespace).
+		WithLabels(c.Labels()).
+		WithAnnotations(map[string]string{naming.AnnotationTemplate: mark}).
+		WithSpec(applyappsv1.StatefulSetSpec().
+			WithServiceName(c.Pods()).
+			WithReplicas(c.Replicas).
+			WithSelector(selector(c)).
+			// Patroni elects: no instance waits for the one before it.
+			WithPodManagementPolicy(appsv1.ParallelPodManagement).
+			WithUpdateStrategy(applyappsv1.StatefulSetUpdateStrategy().WithType(appsv1.RollingUpdateStatefulSetStrategyType)).
+			WithPersistentVolumeClaimRetentionPolicy(retention(c)).
+			WithRevisionHistoryLimit(2).
+			WithTemplate(template).
+			WithVolumeClaimTemplates(dataVolume(c)))
+
+	content, err = compose.Content(set)
+	if err != nil || len(p.VolumeClaimTemplates) == 0 {
+		return content, mark, err
+	}
+	// The templates of an existing StatefulSet cannot be changed: they are given as they are, and the agents grow the disks.
+	return content, mark, unstructured.SetNestedSlice(content, p.VolumeClaimTemplates, "spec", "volumeClaimTemplates")
+}
+
+// retention says that stopping keeps the volumes, and whether the claim's end does.
+func retention(c cluster) *applyappsv1.StatefulSetPersistentVolumeClaimRetentionPolicyApplyConfiguration {
+	deleted := appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+	if c.Spec.VolumeRetentionPolicy == v1alpha1.VolumesDeleted {
+		deleted = appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+	}
+	return applyappsv1.StatefulSetPersistentVolumeClaimRetentionPolicy().
+		WithWhenScaled(appsv1.RetainPersistentVolumeClaimRetentionPolicyType).
+		WithWhenDeleted(deleted)
+}
+
+func dataVolume(c cluster) *applycorev1.PersistentVolumeClaimApplyConfiguration {
+	modes := make([]corev1.PersistentVolumeAccessMode, 0, len(c.Disk.AccessModes))
+	for _, mode := range c.Disk.AccessModes {
+		modes = append(modes, corev1.PersistentVolumeAccessMode(mode))
+	}
+	spec := applycorev1.PersistentVolumeClaimSpec().
+		WithAccessModes(modes...).
+		WithVolumeMode(corev1.PersistentVolumeFilesystem).
+		WithResources(applycorev1.VolumeResourceRequirements().
+			WithRequests(corev1.ResourceList{corev1.ResourceStorage: c.Disk.Size}))
+	if c.Disk.StorageClass != "" {
+		spec.WithStorageClassName(c.Disk.StorageClass)
+	}
+	if c.Disk.VolumeName != "" {
+		spec.WithVolumeName(c.Disk.VolumeName)
+	}
+	if c.Disk.Selector != nil {
+		spec.WithSelector(labelSelector(c.Disk.Selector))
+	}
+
+	volume := &applycorev1.PersistentVolumeClaimApplyConfiguration{}
+	volume.WithName(naming.DataVolumeTemplate).WithLabels(c.Labels()).WithSpec(spec)
+	if len(c.Disk.Annotations) > 0 {
+		volume.WithAnnotations(c.Disk.Annotations)
+	}
+	return volume
+}
+
+// templateMark identifies a Pod template. It is written on the StatefulSet in the same request as the template, so whoever
+// sees the mark knows that the StatefulSet's generation is the template's.
+func templateMark(template *applycorev1.PodTemplateSpecApplyConfiguration) (string, error) {
+	b, err := json.Marshal(template)
+	if err != nil {
+		return "", fmt.Errorf("cannot encode the Pod template: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+func podTemplate(c cluster) (*applycorev1.PodTemplateSpecApplyConfiguration, error) {
+	spec, err := podSpec(c)
+	if err != nil {
+		return nil, err
+	}
+	return applycorev1.PodTemplateSpec().WithLabels(c.Labels()).WithSpec(spec), nil
+}
+
+func labelSelector(s *apimetav1.LabelSelector) *metav1.LabelSelectorApplyConfiguration {
+	ac := metav1.LabelSelector()
+	if len(s.MatchLabels) > 0 {
+		ac.WithMatchLabels(s.MatchLabels)
+	}
+	for _, e := range s.MatchExpressions {
+		ac.WithMatchExpressions(metav1.LabelSelectorRequirement().WithKey(e.Key).WithOperator(e.Operator).WithValues(e.Values...))
+	}
+	return ac
+}

@@ -1,0 +1,274 @@
+package dbcluster
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/tls"
+)
+
+const (
+	// callAgain is the longest that a cluster goes unlooked at. Crossplane calls the function on every change; this is for
+	// certificates, and in case a change was missed.
+	callAgain = 24 * time.Hour
+
+	// expiryWarning is how long before its end a certificate that the user renews becomes an incident.
+	expiryWarning = 14 * 24 * time.Hour
+)
+
+// status explains the cluster to people. It decides nothing.
+func status(c cluster, seen facts, p plan, r rollout, now time.Time) (map[string]any, error) {
+	given, err := json.Marshal(c.Given)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the spec: %w", err)
+	}
+	s := v1alpha1.DBClusterStatus{
+		Phase:             phase(c, seen, p, r),
+		Rollout:           &v1alpha1.RolloutStatus{State: r.State, Message: r.Message, ObservedSpec: runtime.RawExtension{Raw: given}},
+		Endpoints:         &v1alpha1.EndpointsStatus{RW: fmt.Sprintf("%s:%d", c.Host(), instance.PortPostgreSQL)},
+		Instances:         instanceStatuses(c, seen),
+		CertificateExpiry: certificateExpiry(c, seen, p),
+		CriticalIncidents: incidents(c, seen, p, now),
+	}
+	if p.Connection != nil {
+		s.Binding = &v1alpha1.SecretReference{Name: c.Connection()}
+	}
+	if leader := primary(c, seen); leader != nil && r.Serving {
+		s.Primary = leader.Name
+		s.CurrentVersion = leader.ServerVersion
+		s.DataDiskSize = leader.DataDiskSize
+		s.Parameters = &v1alpha1.ParametersStatus{InForce: leader.Parameters, LastChange: string(leader.AppliedBy)}
+		s.Durability = durability(leader.Report)
+	}
+	return compose.Content(&s)
+}
+
+// phase says in one word what the instances are doing. What became of the newest change is in the rollout.
+func phase(c cluster, seen facts, p plan, r rollout) v1alpha1.Phase {
+	stopped := seen.StatefulSet != nil && seen.StatefulSet.Replicas == 0
+	switch {
+	case !p.Instances && r.State == v1alpha1.RolloutFailed:
+		return v1alpha1.PhaseFailed
+	case !p.Instances:
+		return v1alpha1.PhasePending
+	case c.Replicas == 0 && stopped && r.Serving:
+		return v1alpha1.PhaseStopped
+	case c.Replicas == 0 && seen.StatefulSet != nil && seen.StatefulSet.Replicas > 0:
+		return v1alpha1.PhaseStopping
+	case r.Serving && r.State != v1alpha1.RolloutProgressing:
+		return v1alpha1.PhaseRunning
+	case r.State == v1alpha1.RolloutFailed:
+		return v1alpha1.PhaseFailed
+	case !born(seen):
+		return v1alpha1.PhaseCreating
+	}
+	return v1alpha1.PhaseUpdating
+}
+
+// born says whether any instance ever had a database.
+func born(seen facts) bool {
+	for _, report := range seen.Reports {
+		if report.SystemIdentifier != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// durability says what an acknowledged transaction survives. There are no standbys in this version.
+func durability(primary instance.Report) string {
+	if value := primary.Parameters["synchronous_commit"]; value == "off" {
+		return "The newest transactions are lost when the instance crashes, because synchronous_commit is off; all are lost with its volume."
+	}
+	return "An acknowledged transaction is on the volume of the only instance: it survives a crash of the instance and the loss of its node, not the loss of the volume."
+}
+
+func instanceStatuses(c cluster, seen facts) []v1alpha1.InstanceStatus {
+	var list []v1alpha1.InstanceStatus
+	for _, r := range current(c, seen) {
+		s := v1alpha1.InstanceStatus{
+			Name: r.Name, Role: string(r.Role), State: string(r.State), Node: r.Node,
+			Timeline: r.Timeline, Version: r.ServerVersion, PendingRestart: r.PendingRestart,
+		}
+		if r.LagBytes > 0 {
+			s.Lag = resource.NewQuantity(r.LagBytes, resource.BinarySI).String()
+		}
+		// An instance that was lost with its node could not say so: its last report stands until another one is written.
+		if seen.StatefulSet != nil && seen.StatefulSet.ReadyReplicas == 0 {
+			s.Role = string(instance.RoleUnknown)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// certificateExpiry returns the end of the certificate that clients see.
+func certificateExpiry(c cluster, seen facts, p plan) *metav1.Time {
+	if leader := primary(c, seen); leader != nil {
+		if end, err := time.Parse(time.RFC3339, leader.CertificateExpiry); err == nil {
+			return &metav1.Time{Time: end.UTC()}
+		}
+	}
+	if end, err := tls.Expiry(p.Certificate[instance.KeyCertificate]); err == nil {
+		return &metav1.Time{Time: end.UTC()}
+	}
+	return nil
+}
+
+// incidents returns what is wrong: what stalls the cluster, what its instances say, and what will be wrong soon.
+func incidents(c cluster, seen facts, p plan, now time.Time) []v1alpha1.CriticalIncident {
+	var list []v1alpha1.CriticalIncident
+	claim := "DBCluster/" + c.Name
+	for _, v := range p.Verdicts {
+		if v.Stalls {
+			list = append(list, v1alpha1.CriticalIncident{
+				Code: v.Reason, Message: v.Message, Resource: claim, Time: since(seen.Conditions[v.Type], v.Reason, now),
+			})
+		}
+	}
+	for _, r := range current(c, seen) {
+		for _, i := range r.Incidents {
+			seenAt, err := time.Parse(time.RFC3339, i.Since)
+			if err != nil {
+				seenAt = now
+			}
+			list = append(list, v1alpha1.CriticalIncident{
+				Code: i.Code, Message: i.Message, Resource: "Pod/" + r.Name, Time: metav1.Time{Time: seenAt.UTC().Truncate(time.Second)},
+			})
+		}
+	}
+	if end, err := tls.Expiry(p.Certificate[instance.KeyCertificate]); err == nil && c.Spec.TLS != nil && end.Sub(now) < expiryWarning {
+		list = append(list, v1alpha1.CriticalIncident{
+			Code: "CertificateExpires", Resource: "Secret/" + c.Spec.TLS.CertSecret.Name,
+			Message: fmt.Sprintf("The certificate that clients see ends at %s: renew the one in the Secret %s.", end.UTC().Format(time.RFC3339), c.Spec.TLS.CertSecret.Name),
+			Time:    metav1.Time{Time: end.Add(-expiryWarning).UTC()},
+		})
+	}
+	slices.SortStableFunc(list, func(a, b v1alpha1.CriticalIncident) int {
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Code, b.Code))
+	})
+	return list
+}
+
+// since returns since when a condition has a reason.
+func since(c conditionFacts, reason string, now time.Time) metav1.Time {
+	if changed, err := time.Parse(time.RFC3339, c.Changed); err == nil && c.Reason == reason {
+		return metav1.Time{Time: changed.UTC()}
+	}
+	return metav1.Time{Time: now.UTC().Truncate(time.Second)}
+}
+
+// conditions returns every condition of the cluster, also those that say that all is well: one that is left out would keep
+// what it said before.
+func conditions(c cluster, seen facts, p plan, r rollout) []compose.Condition {
+	reconciling := compose.Condition{
+		Type: v1alpha1.ConditionReconciling, Status: compose.False, Reason: r.Reason, Message: r.Message,
+	}
+	stalled := compose.Condition{
+		Type: v1alpha1.ConditionStalled, Status: compose.False, Reason: v1alpha1.ReasonNotStalled, Message: "Nothing needs a person.",
+	}
+	switch r.State {
+	case v1alpha1.RolloutProgressing:
+		reconciling.Status = compose.True
+	case v1alpha1.RolloutFailed:
+		stalled.Status, stalled.Reason, stalled.Message = compose.True, r.Reason, r.Message
+	case v1alpha1.RolloutComplete:
+	}
+	list := []compose.Condition{reconciling, stalled}
+	for _, v := range p.Verdicts {
+		list = append(list, v.Condition)
+	}
+	return append(list, instancesReady(c, seen, p, r), deletionProtected(c, seen))
+}
+
+func instancesReady(c cluster, seen facts, p plan, r rollout) compose.Condition {
+	condition := compose.Condition{Type: v1alpha1.ConditionInstancesReady}
+	switch {
+	case !p.Instances:
+		condition.Status, condition.Reason, condition.Message = compose.False, v1alpha1.ReasonNotCreated, "No instance was started yet."
+	case r.Serving && c.Replicas == 0:
+		condition.Status, condition.Reason, condition.Message = compose.True, v1alpha1.ReasonStopped, "The cluster is stopped. Its data is kept."
+	case r.Serving:
+		condition.Status, condition.Reason, condition.Message = compose.True, v1alpha1.ReasonServing, "Every instance serves."
+	default:
+		condition.Status, condition.Reason = compose.False, v1alpha1.ReasonNotServing
+		condition.Message = fmt.Sprintf("%d of %d instances serve.", servingInstances(seen), c.Replicas)
+	}
+	return condition
+}
+
+func servingInstances(seen facts) int64 {
+	if seen.StatefulSet == nil {
+		return 0
+	}
+	return seen.StatefulSet.ReadyReplicas
+}
+
+func deletionProtected(c cluster, seen facts) compose.Condition {
+	condition := compose.Condition{Type: v1alpha1.ConditionDeletionProtected, Status: compose.False}
+	pending := len(waitsForProtection(c, seen)) > 0
+	switch {
+	case c.Protected && pending:
+		condition.Reason, condition.Message = v1alpha1.ReasonProtecting, "The protection from deletion is on its way."
+	case c.Protected:
+		condition.Status, condition.Reason = compose.True, v1alpha1.ReasonProtected
+		condition.Message = "The deletion of the claim, its composite, its namespace and its definitions is refused."
+	case pending:
+		condition.Status, condition.Reason = compose.True, v1alpha1.ReasonUnprotecting
+		condition.Message = "The protection from deletion is being lifted: wait before deleting."
+	default:
+		condition.Reason, condition.Message = v1alpha1.ReasonUnprotected, "The cluster can be deleted."
+	}
+	return condition
+}
+
+// events tells what changed since the composite's conditions were written.
+func events(seen facts, told []compose.Condition) []compose.Event {
+	var list []compose.Event
+	for _, c := range told {
+		before := seen.Conditions[c.Type]
+		if before.Status == string(c.Status) && before.Reason == c.Reason && before.Message == c.Message {
+			continue
+		}
+		if severity, worth := worthAnEvent(c, before); worth {
+			list = append(list, compose.Event{Severity: severity, Reason: c.Reason, Message: c.Message})
+		}
+	}
+	return list
+}
+
+// worthAnEvent says whether a person would want to be told of a condition's change at the time, and how loudly.
+func worthAnEvent(c compose.Condition, before conditionFacts) (compose.Severity, bool) {
+	switch {
+	case c.Type == v1alpha1.ConditionStalled:
+		return compose.Warning, c.Status == compose.True
+	case c.Type == v1alpha1.ConditionReconciling:
+		return compose.Normal, c.Reason == v1alpha1.ReasonRolledOut
+	case c.Type == v1alpha1.ConditionCredentialsReady:
+		return compose.Normal, c.Reason == v1alpha1.ReasonNewlineTrimmed
+	case c.Type == v1alpha1.ConditionInstancesReady && c.Status == compose.True:
+		return compose.Normal, true
+	case c.Type == v1alpha1.ConditionInstancesReady:
+		return compose.Warning, before.Status == string(compose.True)
+	}
+	return "", false
+}
+
+// ttl returns when the function is to be called again though nothing changed.
+func ttl(p plan, now time.Time) time.Duration {
+	next, ok := nextCertificateEvent(p.Certificate)
+	if !ok {
+		return callAgain
+	}
+	return min(max(next.Sub(now), time.Minute), callAgain)
+}
