@@ -12,7 +12,7 @@ import (
 // crossplaneManifests renders Crossplane's chart, which is a folder of Crossplane's module, with the image from the local
 // registry.
 func (p *Platform) crossplaneManifests(ctx context.Context, builder program.Builder) ([]byte, error) {
-	helm, err := builder.Build(ctx, "helm")
+	helm, err := p.build(ctx, builder, "helm")
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (p *Platform) publishImage(ctx context.Context, builder program.Builder, i 
 		return nil
 	}
 	return p.Progress.Step("Image of "+i.program+" "+version, func() error {
-		binary, err := builder.Build(ctx, i.program)
+		binary, err := p.build(ctx, builder, i.program)
 		if err != nil {
 			return err
 		}

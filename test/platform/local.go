@@ -7,11 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/gitserver"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/local"
 	"github.com/xdbcluster/xdbcluster/test/cluster/process"
 	"github.com/xdbcluster/xdbcluster/test/progress"
 )
@@ -48,11 +48,11 @@ func (l Local) Up(ctx context.Context) (*Platform, error) {
 	report := progress.To(l.Out)
 	kubeconfig := l.Kubeconfig
 	if kubeconfig == "" {
-		kubeconfig = filepath.Join(l.Project, ".cluster", "kubeconfig")
-		up := func() error { return l.run(ctx, "./test/cluster", "up", "--nodes", strconv.Itoa(l.Nodes)) }
-		if err := report.Step("Cluster", up); err != nil {
+		cluster := local.Cluster{Project: l.Project, Nodes: l.Nodes, Progress: report}
+		if err := cluster.Up(ctx); err != nil {
 			return nil, err
 		}
+		kubeconfig = cluster.Kubeconfig()
 	}
 	publish := func() error { return l.run(ctx, "./package/build", "all", "--registry", l.Registry) }
 	if err := report.Step("Packages and images", publish); err != nil {
@@ -75,18 +75,10 @@ func (l Local) Up(ctx context.Context) (*Platform, error) {
 	return p, p.Up(ctx)
 }
 
-// Down removes all that Up made on this machine. What it built stays in the project's ignored folders.
+// Down removes all that Up made on this machine, the Git server and its repository with the rest: both are among the
+// cluster's processes and files. What was built stays in the project's ignored folders.
 func (l Local) Down(ctx context.Context) error {
-	if err := l.gitServer().Stop(); err != nil {
-		return err
-	}
-	if err := l.run(ctx, "./test/cluster", "down"); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(l.gitServer().Dir); err != nil {
-		return fmt.Errorf("cannot remove the Git server's folder: %w", err)
-	}
-	return nil
+	return local.Cluster{Project: l.Project, Progress: progress.To(l.Out)}.Down(ctx)
 }
 
 func (l Local) gitServer() gitserver.Server {

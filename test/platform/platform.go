@@ -125,3 +125,16 @@ func (p *Platform) builder() (program.Builder, error) {
 	}
 	return program.Builder{Catalog: catalog, Cache: p.path(".cache")}, nil
 }
+
+// build makes a program ready, and says so when that takes its time.
+func (p *Platform) build(ctx context.Context, builder program.Builder, name string) (string, error) {
+	if builder.Built(name) {
+		return builder.Build(ctx, name)
+	}
+	binary := ""
+	err := p.Progress.Step("Build of "+name, func() (err error) {
+		binary, err = builder.Build(ctx, name)
+		return err
+	})
+	return binary, err
+}
