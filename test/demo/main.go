@@ -26,7 +26,8 @@ import (
 
 const rolloutTimeout = 5 * time.Minute
 
-const statements = `create table if not exists visits (id bigint generated always as identity primary key, at timestamptz not null default now());
+const statements = `set client_min_messages = warning;
+create table if not exists visits (id bigint generated always as identity primary key, at timestamptz not null default now());
 insert into visits default values;
 select id, at, current_setting('server_version') as server, ssl_version, cipher from visits, (select version as ssl_version, cipher from pg_stat_ssl where pid = pg_backend_pid()) as ssl order by id desc limit 5;
 `

@@ -40,6 +40,14 @@ func (s stage) failed(revision string) bool {
 	return s.ready == "False" && strings.HasSuffix(s.attempted, revision) && slices.Contains(final, s.reason)
 }
 
+// waiting says what a stage waits for, without what only says that it waits.
+func (s stage) waiting() string {
+	if s.ready != "False" || s.reason == "DependencyNotReady" {
+		return "waiting for " + s.name
+	}
+	return "waiting for " + s.name + ": " + s.message
+}
+
 // stageNames are the names of Flux's Kustomizations, in the order in which they depend on each other.
 func stageNames() []string {
 	return []string{fluxNamespace, "platform", "packages", "config", databasesStage}
@@ -69,7 +77,7 @@ func (p *Platform) waitStages(ctx context.Context, revision string, names []stri
 		for _, s := range stages {
 			if !s.rolledOut(revision) {
 				waitingFor = s
-				p.Progress.Note("waiting for "+s.name, s.message)
+				p.Progress.Note("Flux", s.waiting())
 				return false, nil
 			}
 		}
