@@ -38,9 +38,13 @@ type facts struct {
 	Config      *instance.Config
 	Reports     map[string]instance.Report
 	StatefulSet *statefulSetFacts
-	Usages      map[string]bool // Observed usages by object name: true when they are in force.
-	Present     map[string]bool // All observed objects by name.
-	Conditions  map[string]conditionFacts
+
+	// Started says that an earlier call wanted the StatefulSet: it is observed, or the composite refers to it.
+	Started bool
+
+	Usages     map[string]bool // Observed usages by object name: true when they are in force.
+	Present    map[string]bool // All observed objects by name.
+	Conditions map[string]conditionFacts
 
 	// Password and GivenCertificate are the user's Secrets.
 	Password         lookup
@@ -103,6 +107,7 @@ func observe(in compose.Input) facts {
 		Password:         observeRequired(in.Required, requiredPassword),
 		GivenCertificate: observeRequired(in.Required, requiredCertificate),
 	}
+	f.Started = f.StatefulSet != nil || refersToStatefulSet(in.Composite)
 	for name, o := range in.Observed {
 		f.Present[name] = true
 		if strings.HasPrefix(name, naming.PrefixUsage) {
@@ -179,6 +184,16 @@ func observeStatefulSet(o *unstructured.Unstructured) *statefulSetFacts {
 		CurrentRevision:      text(o.Object, "status", "currentRevision"),
 		UpdateRevision:       text(o.Object, "status", "updateRevision"),
 	}
+}
+
+// refersToStatefulSet says whether the composite lists a StatefulSet among its objects. It does from the moment an earlier
+// call returned one, also while the StatefulSet itself cannot be seen.
+func refersToStatefulSet(xr *unstructured.Unstructured) bool {
+	refs, _, _ := unstructured.NestedSlice(xr.Object, "spec", "resourceRefs")
+	return slices.ContainsFunc(refs, func(ref any) bool {
+		r, ok := ref.(map[string]any)
+		return ok && r["kind"] == "StatefulSet"
+	})
 }
 
 func observeConditions(o *unstructured.Unstructured) map[string]conditionFacts {

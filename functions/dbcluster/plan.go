@@ -125,12 +125,12 @@ func planParameters(c cluster, seen facts) (values, given map[string]string, v v
 		return values, given, parametersAccepted(), nil
 	}
 
-	v = parametersRefused(refusals, seen.StatefulSet != nil)
+	v = parametersRefused(refusals, seen.Started)
 	switch {
 	case seen.Config != nil && len(seen.Config.Parameters) > 0:
 		given = seen.Config.Given
 		return parameters.Merge(derived, given), given, v, nil
-	case seen.StatefulSet != nil:
+	case seen.Started:
 		given = without(given, refusals)
 		return parameters.Merge(derived, given), given, v, nil
 	}
@@ -159,6 +159,9 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 	if !known && seen.Config == nil {
 		return nil
 	}
+	if values == nil {
+		values, given = seen.Config.Parameters, seen.Config.Given
+	}
 	config := &instance.Config{
 		Cluster:        c.Name,
 		Scope:          c.Scope(),
@@ -186,7 +189,7 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 // planInstances says whether there is to be a StatefulSet: always when there is one, and else when all is there that its
 // Pods mount.
 func planInstances(seen facts, p plan) bool {
-	if seen.StatefulSet != nil {
+	if seen.Started {
 		return true
 	}
 	return seen.Authority != nil && seen.Credentials != nil &&
