@@ -33,16 +33,7 @@ type Repository struct {
 // AddClaim commits a claim, or a change of it, and returns the commit.
 func (r Repository) AddClaim(ctx context.Context, name string, manifest []byte) (string, error) {
 	return r.Change(ctx, "Add or change database "+name, func(dir string) error {
-		file := filepath.Join(dir, databases, name+".yaml")
-		if err := os.WriteFile(file, manifest, 0o600); err != nil {
-			return fmt.Errorf("cannot write claim %q: %w", name, err)
-		}
-		return editResources(filepath.Join(dir, databases), func(resources []string) []string {
-			if slices.Contains(resources, name+".yaml") {
-				return resources
-			}
-			return append(resources, name+".yaml")
-		})
+		return addResource(filepath.Join(dir, databases), name+".yaml", manifest)
 	})
 }
 
@@ -113,17 +104,18 @@ func (p *Platform) syncRepository(ctx context.Context, builder program.Builder) 
 	if err != nil {
 		return "", err
 	}
+	role, err := os.ReadFile(p.path("package", "clusterrole.yaml"))
+	if err != nil {
+		return "", fmt.Errorf("cannot read what Crossplane must be allowed: %w", err)
+	}
 	return p.Repository.Change(ctx, "Install the platform", func(dir string) error {
 		if err := replaceTree(dir, p.path("gitops")); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "platform/local/crossplane.yaml"), crossplane, 0o600); err != nil {
-			return fmt.Errorf("cannot write Crossplane's manifests: %w", err)
-		}
-		if err := editResources(filepath.Join(dir, "platform/local"), func(resources []string) []string {
-			return append(resources, "crossplane.yaml")
-		}); err != nil {
-			return err
+		for name, content := range map[string][]byte{"crossplane.yaml": crossplane, "clusterrole.yaml": role} {
+			if err := addResource(filepath.Join(dir, "platform/local"), name, content); err != nil {
+				return err
+			}
 		}
 		return setPackage(filepath.Join(dir, "packages/local/configuration.yaml"), p.Package)
 	})
@@ -190,6 +182,21 @@ func writeOrRemove(file string, content []byte) error {
 		return fmt.Errorf("cannot write %q: %w", file, err)
 	}
 	return nil
+}
+
+// addResource writes a manifest into a folder and names it in the folder's kustomization.
+func addResource(dir, name string, manifest []byte) error {
+	if err := writeOrRemove(filepath.Join(dir, name), manifest); err != nil {
+		return err
+	}
+	return editResources(dir, func(resources []string) []string {
+		if slices.Contains(resources, name) {
+			return resources
+		}
+		resources = append(resources, name)
+		slices.Sort(resources)
+		return resources
+	})
 }
 
 // editResources changes the list of resources of the kustomization in a folder.
