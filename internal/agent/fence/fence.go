@@ -1,0 +1,42 @@
+// Package fence decides when a primary that nobody may be holding in check any more must be stopped.
+//
+// A Patroni that is stopped, hung or dead cannot demote its PostgreSQL. Once the leader lock runs out another instance
+// may be promoted, and there would be two that acknowledge writes. There is no watchdog device in a container, so the
+// agent, which is PID 1 there, does what one would do.
+package fence
+
+import "time"
+
+// margin is how long before the lock's end the agent acts, so that its own delays and the kill fit in.
+const margin = 3 * time.Second
+
+// An Observation is what the agent sees at one moment.
+type Observation struct {
+	// Primary says that PostgreSQL accepts writes, or may.
+	Primary bool
+
+	// Confirmed says that Patroni holds the primary in check: it renewed the lock since the observation before, or all
+	// members confirmed the primary while the API server cannot be reached (failsafe mode).
+	Confirmed bool
+}
+
+// A Fence remembers when the primary was confirmed last. The zero value is not usable; call New.
+type Fence struct {
+	ttl       time.Duration
+	confirmed time.Time
+}
+
+// New returns a fence for a leader lock of a time to live. The time is from the monotonic clock, as are all times here: a
+// change of the wall clock must neither fence nor keep from fencing.
+func New(ttl time.Duration, now time.Time) *Fence {
+	return &Fence{ttl: ttl, confirmed: now}
+}
+
+// MustKill says whether every PostgreSQL process has to be killed now.
+func (f *Fence) MustKill(o Observation, now time.Time) bool {
+	if !o.Primary || o.Confirmed {
+		f.confirmed = now
+		return false
+	}
+	return now.Sub(f.confirmed) >= f.ttl-margin
+}

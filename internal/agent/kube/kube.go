@@ -1,0 +1,210 @@
+// Package kube speaks to the API server about the instance's own objects, and no others.
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	kerrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// requestTimeout bounds a request. The agent's loop must go on while the API server is away.
+const requestTimeout = 3 * time.Second
+
+// watchRetry is how long to wait after a watch that could not be started.
+const watchRetry = 2 * time.Second
+
+// ErrCannotGrow says that the storage class refuses to grow a volume.
+var ErrCannotGrow = errors.New("the storage class does not allow volumes to grow")
+
+// A Client speaks for one instance.
+type Client struct {
+	api       kubernetes.Interface
+	cluster   naming.Cluster
+	pod       string
+	namespace string
+}
+
+// New returns the client of a Pod's instance, with the Pod's own rights.
+func New(cluster naming.Cluster, pod string) (*Client, error) {
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the API server: %w", err)
+	}
+	api, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client of the API server: %w", err)
+	}
+	return &Client{api: api, cluster: cluster, pod: pod, namespace: cluster.Namespace}, nil
+}
+
+// WatchConfig calls changed with the cluster's Config whenever there is another one, until the context ends. While the
+// API server is away nothing changes.
+func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func(instance.Config)) {
+	for ctx.Err() == nil {
+		if err := c.watchOnce(ctx, changed); err != nil && ctx.Err() == nil {
+			log.Warn("Cannot watch the configuration; the last one stays in force", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchRetry):
+		}
+	}
+}
+
+func (c *Client) watchOnce(ctx context.Context, changed func(instance.Config)) error {
+	w, err := c.api.CoreV1().ConfigMaps(c.namespace).Watch(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", c.cluster.Config()).String(),
+	})
+	if err != nil {
+		return fmt.Errorf("cannot watch ConfigMap %q: %w", c.cluster.Config(), err)
+	}
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		m, ok := event.Object.(*corev1.ConfigMap)
+		if !ok {
+			return fmt.Errorf("the watch of ConfigMap %q ended: %w", c.cluster.Config(), kerrors.FromObject(event.Object))
+		}
+		config := instance.Config{}
+		if err := json.Unmarshal([]byte(m.Data[instance.ConfigKey]), &config); err != nil {
+			return fmt.Errorf("cannot parse %s of ConfigMap %q: %w", instance.ConfigKey, m.Name, err)
+		}
+		changed(config)
+	}
+	return nil
+}
+
+// LastReport returns what this instance reported last, before its container was restarted. An empty report when there
+// is none.
+func (c *Client) LastReport(ctx context.Context) (instance.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, c.cluster.Reports(), metav1.GetOptions{})
+	if err != nil {
+		return instance.Report{}, fmt.Errorf("cannot read ConfigMap %q: %w", c.cluster.Reports(), err)
+	}
+	report := instance.Report{}
+	if raw, ok := m.Data[c.pod]; ok {
+		if err := json.Unmarshal([]byte(raw), &report); err != nil {
+			return instance.Report{}, fmt.Errorf("cannot parse the last report: %w", err)
+		}
+	}
+	return report, nil
+}
+
+// WriteReport replaces this instance's report.
+func (c *Client) WriteReport(ctx context.Context, report instance.Report) error {
+	raw, err := json.Marshal(report)
+	if err != nil {
+		return fmt.Errorf("cannot encode the report: %w", err)
+	}
+	patch := map[string]any{"data": map[string]string{c.pod: string(raw)}}
+	return c.patchConfigMap(ctx, c.cluster.Reports(), patch)
+}
+
+// Own lets Patroni's ConfigMaps go with the composite. It says whether all that there are were seen to be owned.
+func (c *Client) Own(ctx context.Context, owner instance.Owner) (bool, error) {
+	all := true
+	for _, name := range c.cluster.PatroniConfigMaps() {
+		owned, err := c.own(ctx, name, owner)
+		if err != nil {
+			return false, err
+		}
+		all = all && owned
+	}
+	return all, nil
+}
+
+func (c *Client) own(ctx context.Context, name string, owner instance.Owner) (bool, error) {
+	getCtx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(getCtx, name, metav1.GetOptions{})
+	if kerrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
+	}
+	if len(m.OwnerReferences) == 1 && string(m.OwnerReferences[0].UID) == owner.UID {
+		return true, nil
+	}
+	return true, c.patchConfigMap(ctx, name, map[string]any{"metadata": map[string]any{
+		"ownerReferences": []metav1.OwnerReference{{
+			APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: types.UID(owner.UID),
+		}},
+	}})
+}
+
+// Refresh makes the kubelet look at the Pod again: it renews mounted Secrets and grows file systems at once, rather than
+// within a minute or two.
+func (c *Client) Refresh(ctx context.Context, reason string) error {
+	raw, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{instance.AnnotationRefresh: reason}}})
+	if err != nil {
+		return fmt.Errorf("cannot encode an annotation: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := c.api.CoreV1().Pods(c.namespace).Patch(ctx, c.pod, types.MergePatchType, raw, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("cannot annotate Pod %q: %w", c.pod, err)
+	}
+	return nil
+}
+
+// GrowVolume asks for a data volume of at least the given size. It returns the size that the volume has now.
+func (c *Client) GrowVolume(ctx context.Context, wanted string) (string, error) {
+	want, err := resource.ParseQuantity(wanted)
+	if err != nil {
+		return "", fmt.Errorf("cannot parse the size of the data volume %q: %w", wanted, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	name := naming.DataVolumeTemplate + "-" + c.pod
+	claims := c.api.CoreV1().PersistentVolumeClaims(c.namespace)
+	claim, err := claims.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("cannot read PersistentVolumeClaim %q: %w", name, err)
+	}
+	capacity := claim.Status.Capacity[corev1.ResourceStorage]
+	requested := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	if requested.Cmp(want) >= 0 {
+		return capacity.String(), nil
+	}
+	raw, err := json.Marshal(map[string]any{"spec": map[string]any{"resources": map[string]any{"requests": map[string]string{"storage": want.String()}}}})
+	if err != nil {
+		return "", fmt.Errorf("cannot encode a size: %w", err)
+	}
+	if _, err := claims.Patch(ctx, name, types.MergePatchType, raw, metav1.PatchOptions{}); err != nil {
+		if kerrors.IsForbidden(err) || kerrors.IsInvalid(err) {
+			return capacity.String(), fmt.Errorf("%w: %w", ErrCannotGrow, err)
+		}
+		return capacity.String(), fmt.Errorf("cannot grow PersistentVolumeClaim %q: %w", name, err)
+	}
+	return capacity.String(), nil
+}
+
+func (c *Client) patchConfigMap(ctx context.Context, name string, patch any) error {
+	raw, err := json.Marshal(patch)
+	if err != nil {
+		return fmt.Errorf("cannot encode a change of ConfigMap %q: %w", name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := c.api.CoreV1().ConfigMaps(c.namespace).Patch(ctx, name, types.MergePatchType, raw, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("cannot change ConfigMap %q: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package patroni
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+// requestTimeout bounds a request to the Patroni of the same container: one that does not answer in that time is stalled.
+const requestTimeout = 900 * time.Millisecond
+
+// restartTimeout bounds a restart of PostgreSQL, which waits for a checkpoint.
+const restartTimeout = 5 * time.Minute
+
+// A Member is what Patroni says about its instance.
+type Member struct {
+	State            string          `json:"state"`
+	Role             string          `json:"role"`
+	ServerVersion    int             `json:"server_version"`
+	Timeline         int             `json:"timeline"`
+	PendingRestart   bool            `json:"pending_restart"`
+	SystemIdentifier string          `json:"database_system_identifier"`
+	StoreLastSeen    int64           `json:"dcs_last_seen"`
+	FailsafeActive   bool            `json:"failsafe_mode_is_active"`
+	XLog             json.RawMessage `json:"xlog"`
+}
+
+// IsPrimary says whether Patroni calls its instance the primary. Patroni 3 has another word for it.
+func (m Member) IsPrimary() bool { return m.Role == "primary" || m.Role == "master" }
+
+// A Client speaks to the Patroni of the same container.
+type Client struct{}
+
+// Member asks what Patroni says about its instance. It answers while PostgreSQL is down, too.
+func (c Client) Member(ctx context.Context) (Member, error) {
+	m := Member{}
+	return m, c.do(ctx, http.MethodGet, "/patroni", nil, &m, requestTimeout)
+}
+
+// Alive says whether Patroni's loop runs.
+func (c Client) Alive(ctx context.Context) bool {
+	return c.do(ctx, http.MethodGet, "/liveness", nil, nil, requestTimeout) == nil
+}
+
+// DynamicConfig reads what all instances share.
+func (c Client) DynamicConfig(ctx context.Context) (map[string]any, error) {
+	config := map[string]any{}
+	return config, c.do(ctx, http.MethodGet, "/config", nil, &config, requestTimeout)
+}
+
+// Patch changes what all instances share.
+func (c Client) Patch(ctx context.Context, changes map[string]any) error {
+	return c.do(ctx, http.MethodPatch, "/config", changes, nil, 5*time.Second)
+}
+
+// Restart restarts PostgreSQL in an orderly way.
+func (c Client) Restart(ctx context.Context) error {
+	return c.do(ctx, http.MethodPost, "/restart", map[string]any{}, nil, restartTimeout)
+}
+
+// do makes a request with the certificate that is mounted now: it is renewed while the agent runs.
+func (c Client) do(ctx context.Context, method, path string, body, answer any, timeout time.Duration) error {
+	client, err := c.http(timeout)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	payload := io.Reader(http.NoBody)
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("cannot encode a request to Patroni: %w", err)
+		}
+		payload = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "https://localhost:"+strconv.Itoa(instance.PortPatroni)+path, payload)
+	if err != nil {
+		return fmt.Errorf("cannot make a request to Patroni: %w", err)
+	}
+	rsp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("cannot reach Patroni: %w", err)
+	}
+	defer rsp.Body.Close() //nolint:errcheck // Nothing more is read from it.
+	raw, err := io.ReadAll(io.LimitReader(rsp.Body, 1<<20))
+	if err != nil {
+		return fmt.Errorf("cannot read Patroni's answer: %w", err)
+	}
+	return decode(rsp, raw, answer)
+}
+
+// decode takes the answer of a Patroni whose instance is not running as an answer: it has status 503 and says why.
+func decode(rsp *http.Response, raw []byte, answer any) error {
+	if answer != nil && json.Unmarshal(raw, answer) == nil {
+		return nil
+	}
+	if rsp.StatusCode != http.StatusOK {
+		return fmt.Errorf("Patroni answers %s: %s", rsp.Status, bytes.TrimSpace(raw)) //nolint:staticcheck // A name.
+	}
+	if answer != nil {
+		return errors.New("cannot parse Patroni's answer")
+	}
+	return nil
+}
+
+func (Client) http(timeout time.Duration) (*http.Client, error) {
+	authority, err := os.ReadFile(tlsFile(instance.KeyInternalAuthority))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the cluster's certificate authority: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority) {
+		return nil, errors.New("cannot parse the cluster's certificate authority")
+	}
+	pair, err := tls.LoadX509KeyPair(tlsFile(instance.KeyInternalCertificate), tlsFile(instance.KeyInternalPrivateKey))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the instance's certificate: %w", err)
+	}
+	return &http.Client{
+		Timeout: timeout,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{
+			RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+		}},
+	}, nil
+}

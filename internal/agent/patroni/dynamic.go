@@ -1,0 +1,83 @@
+package patroni
+
+import (
+	"maps"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+// dynamic returns the part of Patroni's configuration that all instances share. Patroni keeps it in a ConfigMap; the
+// primary's agent keeps it as it should be.
+func dynamic(c instance.Config) map[string]any {
+	return map[string]any{
+		"ttl":           c.Patroni.TTL,
+		"loop_wait":     c.Patroni.LoopWait,
+		"retry_timeout": c.Patroni.RetryTimeout,
+		// A primary that every member confirms goes on while the API server cannot be reached.
+		"failsafe_mode":         true,
+		"synchronous_mode":      synchronousMode(c.Version),
+		"primary_start_timeout": 0,
+		"postgresql": map[string]any{
+			"use_pg_rewind": true,
+			"use_slots":     true,
+			"parameters":    parameters(c.Parameters),
+		},
+	}
+}
+
+// synchronousMode is quorum commit where Patroni has it: version 4, which comes with PostgreSQL 17. It takes effect when
+// there is a standby.
+func synchronousMode(version string) any {
+	if version == "15" {
+		return true
+	}
+	return "quorum"
+}
+
+func parameters(given map[string]string) map[string]any {
+	all := make(map[string]any, len(given))
+	for name, value := range given {
+		all[name] = value
+	}
+	return all
+}
+
+// Changes returns what to patch Patroni's dynamic configuration with so that it is as the Config says; empty when it is.
+// A parameter that is there and should not be is set to nil, which removes it.
+func Changes(c instance.Config, current map[string]any) map[string]any {
+	changes := map[string]any{}
+	for key, want := range dynamic(c) {
+		if key != "postgresql" && !same(current[key], want) {
+			changes[key] = want
+		}
+	}
+	postgresql, _ := current["postgresql"].(map[string]any)
+	there, _ := postgresql["parameters"].(map[string]any)
+	if changed := changedParameters(c.Parameters, there); len(changed) > 0 {
+		changes["postgresql"] = map[string]any{"parameters": changed}
+	}
+	return changes
+}
+
+func changedParameters(want map[string]string, there map[string]any) map[string]any {
+	changed := map[string]any{}
+	for name, value := range want {
+		if !same(there[name], value) {
+			changed[name] = value
+		}
+	}
+	for name := range maps.Keys(there) {
+		if _, ok := want[name]; !ok {
+			changed[name] = nil
+		}
+	}
+	return changed
+}
+
+// same compares what was written with what came back as JSON, where every number is a float.
+func same(a, b any) bool {
+	if n, ok := b.(int); ok {
+		return a == float64(n)
+	}
+	return a == b
+}

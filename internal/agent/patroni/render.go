@@ -1,0 +1,162 @@
+// Package patroni writes Patroni's configuration and speaks to its REST API.
+package patroni
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// Database users of the system's own.
+const (
+	UserReplication = "xdb_replication"
+	UserRewind      = "xdb_rewind"
+	UserMetrics     = "xdb_metrics"
+)
+
+// Settings are what Patroni's configuration of one instance follows from.
+type Settings struct {
+	Config instance.Config
+
+	// Pod and its namespace and IP address.
+	Pod       string
+	Namespace string
+	PodIP     string
+
+	// DataDirectory of PostgreSQL.
+	DataDirectory string
+
+	// Passwords of the system's own users.
+	ReplicationPassword string
+	RewindPassword      string
+}
+
+// ConfigFile is where the configuration is written. It holds passwords.
+func ConfigFile() string { return filepath.Join(instance.FolderRun, "patroni.yml") }
+
+// BinaryFolder is where Debian has a major version's programs.
+func BinaryFolder(version string) string { return "/usr/lib/postgresql/" + version + "/bin" }
+
+// Render returns Patroni's configuration.
+func Render(s Settings) ([]byte, error) {
+	raw, err := yaml.Marshal(map[string]any{
+		"scope": s.Config.Scope,
+		"name":  s.Pod,
+		"restapi": map[string]any{
+			"listen":          "0.0.0.0:" + strconv.Itoa(instance.PortPatroni),
+			"connect_address": s.host() + ":" + strconv.Itoa(instance.PortPatroni),
+			"certfile":        tlsFile(instance.KeyInternalCertificate),
+			"keyfile":         tlsFile(instance.KeyInternalPrivateKey),
+			"cafile":          tlsFile(instance.KeyInternalAuthority),
+			// Whatever changes something needs a certificate of the cluster; probes, which only read, have none.
+			"verify_client": "optional",
+		},
+		"ctl": map[string]any{
+			"cacert":   tlsFile(instance.KeyInternalAuthority),
+			"certfile": tlsFile(instance.KeyInternalCertificate),
+			"keyfile":  tlsFile(instance.KeyInternalPrivateKey),
+		},
+		"kubernetes": map[string]any{
+			"namespace":     s.Namespace,
+			"labels":        map[string]string{naming.LabelCluster: s.Config.Cluster},
+			"scope_label":   naming.LabelScope,
+			"role_label":    naming.LabelRole,
+			"use_endpoints": false,
+			"pod_ip":        s.PodIP,
+		},
+		"bootstrap":  map[string]any{"dcs": dynamic(s.Config), "initdb": initdb()},
+		"postgresql": s.postgresql(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode Patroni's configuration: %w", err)
+	}
+	return raw, nil
+}
+
+func (s Settings) host() string {
+	return fmt.Sprintf("%s.%s.%s.svc", s.Pod, naming.Cluster{Name: s.Config.Cluster}.Pods(), s.Namespace)
+}
+
+func (s Settings) postgresql() map[string]any {
+	return map[string]any{
+		"listen":               "0.0.0.0:" + strconv.Itoa(instance.PortPostgreSQL),
+		"connect_address":      s.host() + ":" + strconv.Itoa(instance.PortPostgreSQL),
+		"data_dir":             s.DataDirectory,
+		"bin_dir":              BinaryFolder(s.Config.Version),
+		"pgpass":               filepath.Join(instance.FolderRun, "pgpass"),
+		"use_unix_socket":      true,
+		"use_unix_socket_repl": true,
+		"authentication": map[string]any{
+			"superuser":   map[string]string{"username": "postgres"},
+			"replication": s.remoteUser(UserReplication, s.ReplicationPassword),
+			"rewind":      s.remoteUser(UserRewind, s.RewindPassword),
+		},
+		"parameters": ownParameters(),
+		"pg_hba":     hostBasedAccess(),
+		"pg_ident": []string{
+			"local postgres postgres",
+			"local postgres " + UserReplication,
+			"local postgres " + UserRewind,
+			"local postgres " + UserMetrics,
+		},
+	}
+}
+
+func (s Settings) remoteUser(name, password string) map[string]string {
+	return map[string]string{
+		"username": name, "password": password,
+		"sslmode": "verify-ca", "sslrootcert": tlsFile(instance.KeyInternalAuthority),
+	}
+}
+
+// ownParameters belong to the instance and not to the cluster: where its files are.
+func ownParameters() map[string]string {
+	return map[string]string{
+		"unix_socket_directories":  instance.FolderSocket,
+		"ssl":                      "on",
+		"ssl_cert_file":            tlsFile(instance.KeyCertificate),
+		"ssl_key_file":             tlsFile(instance.KeyPrivateKey),
+		"ssl_ca_file":              tlsFile(instance.KeyAuthority),
+		"ssl_min_protocol_version": "TLSv1.2",
+		"logging_collector":        "off",
+		"log_destination":          "stderr",
+		// Turning archiving on later needs a restart, giving the command later does not. Until a plan for backups gives
+		// one, nobody wants the WAL: it counts as archived, or it would fill the volume.
+		"archive_mode":    "on",
+		"archive_command": "/bin/true",
+	}
+}
+
+// hostBasedAccess lets nobody in without TLS and a password, but for the instance's own processes, whom the kernel
+// vouches for.
+func hostBasedAccess() []string {
+	return []string{
+		"local all postgres peer map=local",
+		"local all " + UserMetrics + " peer map=local",
+		"local all " + UserRewind + " peer map=local",
+		"local replication " + UserReplication + " peer map=local",
+		"local all all scram-sha-256",
+		"hostssl replication " + UserReplication + " all scram-sha-256",
+		"hostssl all " + UserReplication + " all reject",
+		"hostssl all all all scram-sha-256",
+	}
+}
+
+// initdb's options. Text sorts by code point, in every version of the operating system's library alike: an image with
+// another one cannot break an index.
+func initdb() []any {
+	return []any{
+		map[string]string{"encoding": "UTF8"},
+		map[string]string{"locale": "C.UTF-8"},
+		map[string]string{"auth-local": "peer"},
+		map[string]string{"auth-host": "scram-sha-256"},
+		"data-checksums",
+	}
+}
+
+func tlsFile(key string) string { return filepath.Join(instance.FolderTLS, key) }

@@ -1,0 +1,151 @@
+// Package report says in the cluster's words what an instance is and does.
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/parameters"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+)
+
+// Facts are what an agent saw at one moment.
+type Facts struct {
+	// PodUID and Node of the instance.
+	PodUID string
+	Node   string
+
+	// Config that is wanted.
+	Config instance.Config
+
+	// Member is what Patroni said. Nil when it did not answer.
+	Member *patroni.Member
+
+	// Settings of Config.Parameters as PostgreSQL has them. Nil when it did not answer.
+	Settings map[string]postgres.Setting
+
+	// Given says that Patroni's dynamic configuration is as Config wants it, and was reloaded.
+	Given bool
+
+	AppliedBy           instance.AppliedBy
+	AdminRevision       string
+	CertificateRevision string
+	CertificateExpiry   time.Time
+	DataDiskSize        string
+	Incidents           []instance.Incident
+}
+
+// Build makes the report.
+func Build(f Facts) instance.Report {
+	r := instance.Report{
+		Pod: f.PodUID, Node: f.Node, Role: instance.RoleUnknown, State: instance.StateStarting,
+		CertificateRevision: f.CertificateRevision, DataDiskSize: f.DataDiskSize, AppliedBy: f.AppliedBy,
+		Incidents: slices.SortedFunc(slices.Values(f.Incidents), func(a, b instance.Incident) int { return strings.Compare(a.Code, b.Code) }),
+	}
+	if !f.CertificateExpiry.IsZero() {
+		r.CertificateExpiry = f.CertificateExpiry.UTC().Format(time.RFC3339)
+	}
+	if f.Member == nil {
+		return r
+	}
+	r.Role, r.State = role(*f.Member), state(*f.Member)
+	r.Timeline, r.SystemIdentifier = f.Member.Timeline, f.Member.SystemIdentifier
+	r.ServerVersion = Version(f.Member.ServerVersion)
+	if r.Role == instance.RolePrimary {
+		r.AdminRevision = f.AdminRevision
+	}
+	if f.Settings == nil {
+		return r
+	}
+	r.Parameters = shown(f)
+	r.PendingRestart = PendingRestart(f)
+	if f.Given && len(r.PendingRestart) == 0 && !f.Member.PendingRestart && len(Different(f)) == 0 {
+		r.ParametersHash = f.Config.ParametersHash
+	}
+	return r
+}
+
+// Different returns the names of the parameters whose values are not in force, sorted.
+func Different(f Facts) []string {
+	names := []string{}
+	for name, want := range f.Config.Parameters {
+		if !inForce(f, name, want) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// PendingRestart returns the names of the settings that wait for a restart, sorted.
+func PendingRestart(f Facts) []string {
+	names := []string{}
+	for name, s := range f.Settings {
+		if s.PendingRestart || s.NeedsRestart() && !inForce(f, name, f.Config.Parameters[name]) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// inForce asks the version's own list what a value means. A setting that is not in it is a library's: PostgreSQL knows it
+// only as text.
+func inForce(f Facts, name, want string) bool {
+	s, ok := f.Settings[name]
+	if !ok {
+		return false
+	}
+	known, found, err := parameters.Lookup(f.Config.Version, name)
+	if err != nil || !found {
+		return s.Value == want || s.Shown == want
+	}
+	return known.Same(s.Value, want)
+}
+
+func shown(f Facts) map[string]string {
+	values := make(map[string]string, len(f.Settings))
+	for name, s := range f.Settings {
+		values[name] = s.Shown
+	}
+	return values
+}
+
+func role(m patroni.Member) instance.Role {
+	switch {
+	case m.IsPrimary():
+		return instance.RolePrimary
+	case m.Role == "replica":
+		return instance.RoleStandby
+	default:
+		return instance.RoleUnknown
+	}
+}
+
+// state brings Patroni's many words down to a few.
+func state(m patroni.Member) instance.State {
+	switch {
+	case strings.Contains(m.State, "failed"), m.State == "crashed":
+		return instance.StateFailed
+	case m.State == "running", m.State == "streaming":
+		return instance.StateRunning
+	case strings.HasPrefix(m.State, "restarting"):
+		return instance.StateRestarting
+	case strings.HasPrefix(m.State, "stop"):
+		return instance.StateStopped
+	default:
+		return instance.StateStarting
+	}
+}
+
+// Version writes PostgreSQL's version number, such as 170012, as people do.
+func Version(number int) string {
+	if number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d", number/10000, number%10000)
+}

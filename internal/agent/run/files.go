@@ -1,0 +1,64 @@
+package run
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+// LoadConfig reads the Config that is mounted in a folder.
+func LoadConfig(folder string) (instance.Config, error) {
+	name := filepath.Join(folder, instance.ConfigKey)
+	raw, err := os.ReadFile(name) //nolint:gosec // A file of the instance's own mount.
+	if err != nil {
+		return instance.Config{}, fmt.Errorf("cannot read the cluster's configuration: %w", err)
+	}
+	config := instance.Config{}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return instance.Config{}, fmt.Errorf("cannot parse the cluster's configuration %q: %w", name, err)
+	}
+	return config, nil
+}
+
+func readSecret(folder, key string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(folder, key)) //nolint:gosec // A file of the instance's own mount.
+	if err != nil {
+		return "", fmt.Errorf("cannot read a mounted Secret: %w", err)
+	}
+	if len(raw) == 0 {
+		return "", fmt.Errorf("the key %q of the Secret mounted at %q is empty", key, folder)
+	}
+	return string(raw), nil
+}
+
+// A certificate is what is mounted for clients to see.
+type certificate struct {
+	Revision string
+	Expiry   time.Time
+}
+
+func mountedCertificate() (certificate, error) {
+	raw, err := os.ReadFile(filepath.Join(instance.FolderTLS, instance.KeyCertificate))
+	if err != nil {
+		return certificate{}, fmt.Errorf("cannot read the certificate: %w", err)
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return certificate{}, errors.New("the certificate is not in PEM")
+	}
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return certificate{}, fmt.Errorf("cannot parse the certificate: %w", err)
+	}
+	sum := sha256.Sum256(raw)
+	return certificate{Revision: hex.EncodeToString(sum[:16]), Expiry: parsed.NotAfter}, nil
+}

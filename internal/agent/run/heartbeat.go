@@ -1,0 +1,50 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+// stale is how old the last beat may be for the agent to be called alive. It is long: a restart of the container costs
+// more than a slow turn.
+const stale = 40 * time.Second
+
+// A heartbeat lets the kubelet see that the agent's loop goes on.
+type heartbeat struct {
+	last atomic.Int64
+}
+
+func (h *heartbeat) beat(now time.Time) { h.last.Store(now.UnixNano()) }
+
+// keep beats while the agent waits for something that is not its own to hurry. It returns what ends that.
+func (h *heartbeat) keep(ctx context.Context) context.CancelFunc {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for ctx.Err() == nil {
+			h.beat(time.Now())
+			time.Sleep(time.Second)
+		}
+	}()
+	return cancel
+}
+
+func (h *heartbeat) serve(ctx context.Context, log *slog.Logger) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		if time.Since(time.Unix(0, h.last.Load())) > stale {
+			http.Error(w, "the agent's loop does not go on", http.StatusServiceUnavailable)
+		}
+	})
+	server := &http.Server{Addr: ":" + strconv.Itoa(instance.PortAgent), Handler: mux, ReadHeaderTimeout: time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() }) // The process ends; whoever still asks gets no answer.
+	if err := server.ListenAndServe(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		log.Error("Cannot serve the agent's health", "error", err.Error())
+	}
+}

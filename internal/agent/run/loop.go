@@ -1,0 +1,382 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
+	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+	"github.com/xdbcluster/xdbcluster/internal/agent/report"
+	"github.com/xdbcluster/xdbcluster/internal/agent/supervise"
+	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
+)
+
+const (
+	// refreshInterval is how often the kubelet is asked again for what it has not done.
+	refreshInterval = 10 * time.Second
+
+	// volumeInterval is how often the agent asks after a volume that is growing.
+	volumeInterval = 3 * time.Second
+
+	// full is how full a volume may be before someone should know.
+	full = 0.85
+)
+
+// Codes of incidents that only agents report. The others are in package instance.
+const (
+	incidentFenced      = "PrimaryFenced"
+	incidentDiskFilling = "DataDiskFilling"
+)
+
+// A loop holds what the agent remembers from one turn to the next.
+type loop struct {
+	*Agent
+
+	volume     *volume.Volume
+	supervisor *supervise.Supervisor
+	patroni    patroni.Client
+	fence      *fence.Fence
+	incidents  incidents
+
+	// primary is what Patroni said last: one that does not answer has not said anything else.
+	primary       bool
+	storeLastSeen int64
+
+	written    *instance.Report
+	appliedBy  instance.AppliedBy
+	restarting atomic.Bool
+	waited     int // Turns for which a restart has been pending.
+	owned      bool
+	metrics    bool
+
+	adminRevision string // Of the credentials that were set.
+	certificate   certificate
+	served        string // Revision of the certificate that PostgreSQL was told to load.
+	diskSize      string
+	diskChecked   time.Time
+	diskRequest   string
+	refreshed     time.Time
+	complaints    map[string]string
+}
+
+func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, last instance.Report) *loop {
+	return &loop{
+		Agent: a, volume: v, supervisor: s, fence: a.newFence(), incidents: incidents{},
+		appliedBy: last.AppliedBy, complaints: map[string]string{},
+	}
+}
+
+// turn looks, keeps the primary in check, acts, and reports.
+func (l *loop) turn(ctx context.Context) {
+	config := l.current()
+	member := l.observe(ctx)
+	l.keepInCheck(ctx, member)
+	l.lookAtVolume(ctx, config)
+	l.lookAtMounts(ctx, config)
+
+	facts := report.Facts{PodUID: l.env.PodUID, Node: l.env.Node, Config: config, Member: member}
+	if member != nil && member.State == "running" {
+		l.act(ctx, config, member, &facts)
+	}
+	facts.AppliedBy, facts.AdminRevision = l.appliedBy, l.adminRevision
+	facts.CertificateRevision, facts.CertificateExpiry = l.served, l.certificate.Expiry
+	facts.DataDiskSize = l.diskSize
+	facts.Incidents = l.incidents.list()
+	l.write(ctx, report.Build(facts))
+}
+
+func (l *loop) observe(ctx context.Context) *patroni.Member {
+	member, err := l.patroni.Member(ctx)
+	if err != nil {
+		l.complain("patroni", err)
+		return nil
+	}
+	l.complain("patroni", nil)
+	return &member
+}
+
+// keepInCheck kills PostgreSQL when nobody has confirmed for too long that this is the primary.
+func (l *loop) keepInCheck(ctx context.Context, member *patroni.Member) {
+	confirmed := false
+	if member != nil {
+		l.primary = member.IsPrimary() && member.State != "stopped"
+		confirmed = member.StoreLastSeen != l.storeLastSeen || member.FailsafeActive && l.patroni.Alive(ctx)
+		l.storeLastSeen = member.StoreLastSeen
+	}
+	now := time.Now()
+	if l.fence.MustKill(fence.Observation{Primary: l.primary, Confirmed: confirmed}, now) {
+		l.incidents.raise(incidentFenced, fmt.Sprintf("Patroni did not renew the leader lock for almost %s, so PostgreSQL was killed before another instance could become primary. It starts again by itself; look for what stalled the node %s.", l.ttl(), l.env.Node), now)
+		l.log.Error("Fenced: the leader lock was not renewed in time")
+		l.complain("fence", errors.Join(l.supervisor.KillPatroni(), l.supervisor.KillPostgreSQL()))
+		l.fence, l.primary = l.newFence(), false
+	} else if confirmed {
+		l.incidents.clear(incidentFenced)
+	}
+}
+
+// act does what can be done while PostgreSQL answers. Each task stands alone: one that fails is tried again at the next
+// turn and keeps no other from its work.
+func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.Member, facts *report.Facts) {
+	if member.IsPrimary() {
+		l.actAsPrimary(ctx, config, member)
+	}
+	l.complain("certificate", l.serveCertificate(ctx))
+
+	settings, err := postgres.Settings(ctx, slices.Collect(maps.Keys(config.Parameters)))
+	l.complain("settings", err)
+	if err != nil {
+		return
+	}
+	facts.Settings = settings
+	current, err := l.patroni.DynamicConfig(ctx)
+	l.complain("dynamic configuration", err)
+	if err != nil {
+		return
+	}
+	facts.Given = len(patroni.Changes(config, current)) == 0
+	l.noteRefusedParameters(ctx)
+	l.restartWhenNeeded(ctx, *facts)
+}
+
+func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, member *patroni.Member) {
+	l.complain("birth", l.volume.RecordBirth(member.SystemIdentifier, time.Now()))
+	l.complain("parameters", l.giveParameters(ctx, config))
+	l.complain("administrator", l.setAdministrator(ctx))
+	if !l.metrics {
+		err := postgres.EnsureMetricsRole(ctx, patroni.UserMetrics)
+		l.complain("metrics", err)
+		l.metrics = err == nil
+	}
+	if !l.owned {
+		owned, err := l.kube.Own(ctx, config.Owner)
+		l.complain("owner", err)
+		l.owned = owned
+	}
+}
+
+// giveParameters lets Patroni have the parameters, which hands them to every instance and reloads.
+func (l *loop) giveParameters(ctx context.Context, config instance.Config) error {
+	current, err := l.patroni.DynamicConfig(ctx)
+	if err != nil {
+		return err
+	}
+	changes := patroni.Changes(config, current)
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := l.patroni.Patch(ctx, changes); err != nil {
+		return err
+	}
+	l.log.Info("Patroni's dynamic configuration was changed", "changes", slices.Sorted(maps.Keys(changes)))
+	l.appliedBy, l.waited = instance.AppliedByReload, 0
+	return nil
+}
+
+func (l *loop) noteRefusedParameters(ctx context.Context) {
+	refused, err := postgres.FileErrors(ctx)
+	l.complain("refused parameters", err)
+	if err != nil {
+		return
+	}
+	if len(refused) == 0 {
+		l.incidents.clear(instance.IncidentParametersFailed)
+		return
+	}
+	l.incidents.raise(instance.IncidentParametersFailed, fmt.Sprintf("PostgreSQL refuses the value of %s (%s); the value before stays in force. Correct primarySpec.parameters.", refused[0].Name, refused[0].Error), time.Now())
+}
+
+// restartWhenNeeded restarts PostgreSQL when settings wait for it, but not before they have waited for a turn: a reload
+// may still be on its way.
+func (l *loop) restartWhenNeeded(ctx context.Context, facts report.Facts) {
+	pending := report.PendingRestart(facts)
+	if !facts.Given || len(pending) == 0 && !facts.Member.PendingRestart || l.restarting.Load() {
+		l.waited = 0
+		return
+	}
+	l.waited++
+	if l.waited < 2 {
+		return
+	}
+	l.log.Info("PostgreSQL restarts to put settings in force", "settings", pending)
+	l.appliedBy, l.waited = instance.AppliedByRestart, 0
+	l.restarting.Store(true)
+	go func() {
+		defer l.restarting.Store(false)
+		if err := l.patroni.Restart(ctx); err != nil {
+			l.log.Error("Cannot restart PostgreSQL", "error", err.Error())
+		}
+	}()
+}
+
+// setAdministrator sets the mounted credentials in the database, when they are others than those set last.
+func (l *loop) setAdministrator(ctx context.Context) error {
+	revision, err := readSecret(instance.FolderAdmin, instance.KeyAdminRevision)
+	if err != nil || revision == l.adminRevision {
+		return err
+	}
+	user, err := readSecret(instance.FolderAdmin, instance.KeyAdminUser)
+	if err != nil {
+		return err
+	}
+	password, err := readSecret(instance.FolderAdmin, instance.KeyAdminPassword)
+	if err != nil {
+		return err
+	}
+	if err := postgres.EnsurePassword(ctx, user, password); err != nil {
+		return err
+	}
+	l.log.Info("The administrator's credentials are set")
+	l.adminRevision = revision
+	return nil
+}
+
+// serveCertificate makes PostgreSQL and Patroni load a certificate that was renewed.
+func (l *loop) serveCertificate(ctx context.Context) error {
+	mounted, err := mountedCertificate()
+	if err != nil {
+		return err
+	}
+	l.certificate = mounted
+	if mounted.Revision == l.served {
+		return nil
+	}
+	if err := errors.Join(postgres.Reload(ctx), l.supervisor.Reload()); err != nil {
+		return err
+	}
+	l.served = mounted.Revision
+	return nil
+}
+
+// lookAtMounts asks the kubelet for Secrets that are newer than what is mounted.
+func (l *loop) lookAtMounts(ctx context.Context, config instance.Config) {
+	admin, err := readSecret(instance.FolderAdmin, instance.KeyAdminRevision)
+	l.complain("credentials", err)
+	mounted, err := mountedCertificate()
+	l.complain("mounted certificate", err)
+	if admin == config.AdminRevision && mounted.Revision == config.CertificateRevision {
+		return
+	}
+	l.refresh(ctx)
+}
+
+// refresh asks the kubelet to look at the Pod, and not more often than it can be expected to answer.
+func (l *loop) refresh(ctx context.Context) {
+	now := time.Now()
+	if now.Sub(l.refreshed) < refreshInterval {
+		return
+	}
+	l.refreshed = now
+	l.complain("refresh", l.kube.Refresh(ctx, now.UTC().Format(time.RFC3339)))
+}
+
+// lookAtVolume grows the volume where it is smaller than wanted, and says when it fills.
+func (l *loop) lookAtVolume(ctx context.Context, config instance.Config) {
+	l.noteFilling()
+	now := time.Now()
+	if l.diskRequest == config.DataDiskSize && (atLeast(l.diskSize, config.DataDiskSize) || now.Sub(l.diskChecked) < volumeInterval) {
+		return
+	}
+	l.diskChecked, l.diskRequest = now, config.DataDiskSize
+	size, err := l.kube.GrowVolume(ctx, config.DataDiskSize)
+	if size != "" {
+		l.diskSize = size
+	}
+	switch {
+	case errors.Is(err, kube.ErrCannotGrow):
+		l.incidents.raise(instance.IncidentDataDiskCannotGrow, fmt.Sprintf("The data volume cannot grow to %s: %s. Use a storage class with allowVolumeExpansion, or set the DataDisk's size back.", config.DataDiskSize, err), now)
+	case err != nil:
+		l.complain("volume", err)
+	default:
+		l.complain("volume", nil)
+		l.incidents.clear(instance.IncidentDataDiskCannotGrow)
+		if !atLeast(l.diskSize, config.DataDiskSize) {
+			l.refresh(ctx)
+		}
+	}
+}
+
+func (l *loop) noteFilling() {
+	used, err := volume.Usage(instance.FolderVolume)
+	l.complain("disk", err)
+	if used < full {
+		l.incidents.clear(incidentDiskFilling)
+		return
+	}
+	l.incidents.raise(incidentDiskFilling, fmt.Sprintf("The data volume is more than %.0f%% full. PostgreSQL stops when it is full: make the DataDisk larger, or delete data.", full*100), time.Now())
+}
+
+func (l *loop) write(ctx context.Context, r instance.Report) {
+	if l.written != nil && reflect.DeepEqual(*l.written, r) {
+		return
+	}
+	err := l.kube.WriteReport(ctx, r)
+	l.complain("report", err)
+	if err == nil {
+		l.written = &r
+	}
+}
+
+// reportStopped is the last thing that an instance says. The context has ended by then.
+func (l *loop) reportStopped() {
+	if l.written == nil {
+		return
+	}
+	r := *l.written
+	r.State, r.Role = instance.StateStopped, instance.RoleUnknown
+	if err := l.kube.WriteReport(context.Background(), r); err != nil {
+		l.log.Warn("Cannot report the end", "error", err.Error())
+	}
+}
+
+// complain logs what goes wrong with a task once, and once when it goes right again.
+func (l *loop) complain(task string, err error) {
+	said, now := l.complaints[task], ""
+	if err != nil {
+		now = err.Error()
+	}
+	if now == said {
+		return
+	}
+	l.complaints[task] = now
+	if err != nil {
+		l.log.Warn("A task failed and is tried again", "task", task, "error", now)
+		return
+	}
+	l.log.Info("A task that had failed is done", "task", task)
+}
+
+func atLeast(size, wanted string) bool {
+	s, err := resource.ParseQuantity(size)
+	if err != nil {
+		return false
+	}
+	w, err := resource.ParseQuantity(wanted)
+	return err == nil && s.Cmp(w) >= 0
+}
+
+// incidents remember since when each is there.
+type incidents map[string]instance.Incident
+
+func (i incidents) raise(code, message string, now time.Time) {
+	if there, ok := i[code]; ok && there.Message == message {
+		return
+	}
+	i[code] = instance.Incident{Code: code, Message: message, Since: now.UTC().Format(time.RFC3339)}
+}
+
+func (i incidents) clear(code string) { delete(i, code) }
+
+func (i incidents) list() []instance.Incident {
+	return slices.Collect(maps.Values(i))
+}

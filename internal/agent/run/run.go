@@ -1,0 +1,198 @@
+// Package run is the agent's main task: it holds the volume, keeps Patroni running, puts what the function wants in force,
+// fences, and reports.
+package run
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
+	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
+	"github.com/xdbcluster/xdbcluster/internal/agent/supervise"
+	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
+)
+
+const (
+	// tick is how often the agent looks.
+	tick = time.Second
+
+	// patience is how long PostgreSQL may take to stop in order. The kubelet kills the container some seconds later.
+	patience = 110 * time.Second
+
+	// refusedRetry is how often the agent looks again at a volume that it refused.
+	refusedRetry = 5 * time.Second
+)
+
+// An Environment is what an instance's Pod says about itself.
+type Environment struct {
+	Pod       string
+	Namespace string
+	PodIP     string
+	PodUID    string
+	Node      string
+}
+
+// An Agent runs one instance.
+type Agent struct {
+	env   Environment
+	log   *slog.Logger
+	kube  *kube.Client
+	alive *heartbeat
+
+	mu     sync.Mutex
+	config instance.Config
+	wake   chan struct{}
+}
+
+// New returns the agent of an instance.
+func New(env Environment, log *slog.Logger) (*Agent, error) {
+	config, err := LoadConfig(instance.FolderConfig)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kube.New(naming.Cluster{Namespace: env.Namespace, Name: config.Cluster}, env.Pod)
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{env: env, log: log, kube: client, alive: &heartbeat{}, config: config, wake: make(chan struct{}, 1)}, nil
+}
+
+// Run returns when the context has ended and PostgreSQL has stopped, or when the instance cannot go on.
+func (a *Agent) Run(ctx context.Context) error {
+	a.alive.beat(time.Now())
+	go a.alive.serve(ctx, a.log)
+	last, err := a.kube.LastReport(ctx)
+	if err != nil {
+		a.log.Warn("Cannot read the last report; it starts anew", "error", err.Error())
+	}
+	vol, err := a.openVolume(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.writePatroniConfig(vol); err != nil {
+		return err
+	}
+	go a.kube.WatchConfig(ctx, a.log, a.change)
+
+	supervisor := a.supervisor(vol)
+	loop := newLoop(a, vol, supervisor, last)
+	ended := make(chan error, 1)
+	go func() { ended <- supervisor.Run(ctx, patience) }()
+	for {
+		select {
+		case err := <-ended:
+			loop.reportStopped()
+			return err
+		case <-a.wake:
+		case <-time.After(tick):
+		}
+		a.alive.beat(time.Now())
+		if ctx.Err() == nil {
+			loop.turn(ctx)
+		}
+	}
+}
+
+// openVolume waits for the volume, and as long as it must not be used: what is on it is worth more than a Pod that is up.
+func (a *Agent) openVolume(ctx context.Context) (*volume.Volume, error) {
+	stop := a.alive.keep(ctx)
+	defer stop()
+	if err := volume.Lock(ctx, instance.FolderVolume, func() {
+		a.reportWaiting(ctx, "DataVolumeInUse", "Another container still uses the data volume. The instance starts when that has ended; if its node is lost, make sure that it is off and delete the old Pod.")
+	}); err != nil {
+		return nil, err
+	}
+	for {
+		vol, err := volume.Open(instance.FolderVolume, a.current().Version, rand.Reader)
+		if err == nil {
+			return vol, nil
+		}
+		if !errors.Is(err, volume.ErrNotOurs) && !errors.Is(err, volume.ErrDataMissing) && !errors.Is(err, volume.ErrOtherVersion) {
+			return nil, err
+		}
+		a.reportWaiting(ctx, "DataVolumeRefused", fmt.Sprintf("The instance does not start: %s.", err))
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(refusedRetry):
+		}
+	}
+}
+
+func (a *Agent) reportWaiting(ctx context.Context, code, message string) {
+	a.log.Warn(message, "incident", code)
+	report := instance.Report{
+		Pod: a.env.PodUID, Node: a.env.Node, Role: instance.RoleUnknown, State: instance.StateStarting,
+		Incidents: []instance.Incident{{Code: code, Message: message, Since: time.Now().UTC().Format(time.RFC3339)}},
+	}
+	if err := a.kube.WriteReport(ctx, report); err != nil {
+		a.log.Warn("Cannot report", "error", err.Error())
+	}
+}
+
+func (a *Agent) writePatroniConfig(vol *volume.Volume) error {
+	replication, err := readSecret(instance.FolderCredentials, instance.KeyReplicationPassword)
+	if err != nil {
+		return err
+	}
+	rewind, err := readSecret(instance.FolderCredentials, instance.KeyRewindPassword)
+	if err != nil {
+		return err
+	}
+	rendered, err := patroni.Render(patroni.Settings{
+		Config: a.current(), Pod: a.env.Pod, Namespace: a.env.Namespace, PodIP: a.env.PodIP,
+		DataDirectory: vol.DataDirectory(), ReplicationPassword: replication, RewindPassword: rewind,
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(patroni.ConfigFile(), rendered, 0o600); err != nil {
+		return fmt.Errorf("cannot write Patroni's configuration: %w", err)
+	}
+	return nil
+}
+
+func (a *Agent) supervisor(vol *volume.Volume) *supervise.Supervisor {
+	binaries := patroni.BinaryFolder(a.current().Version)
+	return &supervise.Supervisor{
+		Command:       []string{"/usr/bin/patroni", patroni.ConfigFile()},
+		Env:           append(os.Environ(), "HOME="+instance.FolderRun, "LANG=C.UTF-8", "PATH="+binaries+":"+os.Getenv("PATH")),
+		DataDirectory: vol.DataDirectory,
+		Executable:    filepath.Join(binaries, "postgres"),
+		Log:           a.log,
+	}
+}
+
+func (a *Agent) current() instance.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.config
+}
+
+func (a *Agent) change(c instance.Config) {
+	a.mu.Lock()
+	a.config = c
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (a *Agent) ttl() time.Duration {
+	return time.Duration(a.current().Patroni.TTL) * time.Second
+}
+
+func (a *Agent) newFence() *fence.Fence {
+	return fence.New(a.ttl(), time.Now())
+}

@@ -1,0 +1,241 @@
+// Package supervise is what PID 1 of an instance's container does with processes: it starts Patroni, reaps whatever ends,
+// and kills what PostgreSQL leaves behind.
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// restartDelays is how long to wait before Patroni is started again, the first time at once: PostgreSQL goes on under no
+// one's control until then. The last one repeats.
+func restartDelays() []time.Duration {
+	return []time.Duration{0, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second}
+}
+
+// calm is how long Patroni must have run for its next end to count as the first.
+const calm = time.Minute
+
+// A Supervisor runs one command for as long as the container lives.
+type Supervisor struct {
+	// Command is Patroni's command line.
+	Command []string
+
+	// Env of the command.
+	Env []string
+
+	// DataDirectory tells which process is the postmaster.
+	DataDirectory func() string
+
+	// Executable tells a PostgreSQL process by the file that it runs, for example /usr/lib/postgresql/17/bin/postgres.
+	Executable string
+
+	// Log says what ends and what is killed.
+	Log *slog.Logger
+
+	mu    sync.Mutex
+	child int
+}
+
+// Run starts the command, starts it again whenever it ends, and reaps all orphans, until the context ends. Then it asks the
+// command to end, which stops PostgreSQL in an orderly way, and kills what is left after the given patience.
+func (s *Supervisor) Run(ctx context.Context, patience time.Duration) error {
+	ended := make(chan struct{}, 1)
+	go s.reap(ended)
+
+	for attempt := 0; ; attempt++ {
+		started := time.Now()
+		if err := s.start(); err != nil {
+			return err
+		}
+		if stop := s.wait(ctx, ended); stop {
+			return s.shutDown(ended, patience)
+		}
+		if time.Since(started) > calm {
+			attempt = 0
+		}
+		delays := restartDelays()
+		delay := delays[min(attempt, len(delays)-1)]
+		s.Log.Warn("Patroni ended; PostgreSQL stays as it is until Patroni is back or the fence closes", "startedAgainIn", delay.String())
+		select {
+		case <-ctx.Done():
+			return s.KillPostgreSQL()
+		case <-time.After(delay):
+		}
+	}
+}
+
+// KillPatroni ends the command outright, also when it is stopped. Run starts it again.
+func (s *Supervisor) KillPatroni() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.child == 0 {
+		return nil
+	}
+	return kill(s.child)
+}
+
+// Reload tells Patroni to read its configuration and certificates again.
+func (s *Supervisor) Reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.child == 0 {
+		return nil
+	}
+	if err := syscall.Kill(s.child, syscall.SIGHUP); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("cannot tell Patroni to reload: %w", err)
+	}
+	return nil
+}
+
+// KillPostgreSQL kills every PostgreSQL process of the container. What was acknowledged is in the WAL; the next start
+// recovers it.
+func (s *Supervisor) KillPostgreSQL() error {
+	pids, err := s.postgres()
+	if err != nil {
+		return err
+	}
+	errs := []error{}
+	for _, pid := range pids {
+		errs = append(errs, kill(pid))
+	}
+	if len(pids) > 0 {
+		s.Log.Warn("PostgreSQL processes were killed", "count", len(pids))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Supervisor) start() error {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+	}
+	defer null.Close() //nolint:errcheck // Nothing was written.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, err := os.StartProcess(s.Command[0], s.Command, &os.ProcAttr{
+		Env: s.Env, Files: []*os.File{null, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Setpgid: true},
+	})
+	if err != nil {
+		return fmt.Errorf("cannot start %q: %w", s.Command[0], err)
+	}
+	s.child = p.Pid
+	s.Log.Info("Patroni started", "pid", p.Pid)
+	return p.Release()
+}
+
+// wait returns when the command has ended, or with true when it is time to stop.
+func (s *Supervisor) wait(ctx context.Context, ended <-chan struct{}) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-ended:
+		return false
+	}
+}
+
+func (s *Supervisor) shutDown(ended <-chan struct{}, patience time.Duration) error {
+	s.mu.Lock()
+	child := s.child
+	s.mu.Unlock()
+	if child == 0 {
+		return s.KillPostgreSQL()
+	}
+	if err := syscall.Kill(child, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("cannot ask Patroni to end: %w", err)
+	}
+	select {
+	case <-time.After(patience):
+		s.Log.Warn("Patroni did not end in time", "patience", patience.String())
+		return errors.Join(kill(child), s.KillPostgreSQL())
+	case <-ended:
+		return s.KillPostgreSQL()
+	}
+}
+
+// isChild says whether a process that ended was the command, which then has none.
+func (s *Supervisor) isChild(pid int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if pid != s.child {
+		return false
+	}
+	s.child = 0
+	return true
+}
+
+// reap waits for every child, the adopted ones among them. When the postmaster was killed, the backends it leaves may
+// still acknowledge what they were doing: they are killed before anything else happens.
+func (s *Supervisor) reap(ended chan<- struct{}) {
+	for {
+		status := syscall.WaitStatus(0)
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.ECHILD):
+			time.Sleep(50 * time.Millisecond)
+			continue
+		case err != nil:
+			continue
+		}
+		if pid == s.postmaster() {
+			s.Log.Warn("The postmaster ended", "pid", pid, "signal", status.Signal().String(), "exitCode", status.ExitStatus())
+			if err := s.KillPostgreSQL(); err != nil {
+				s.Log.Error("Cannot kill what the postmaster left", "error", err.Error())
+			}
+		}
+		if s.isChild(pid) {
+			ended <- struct{}{}
+		}
+	}
+}
+
+// postmaster returns the process id in the data directory. The file stays when the postmaster was killed, and goes when
+// it ended in order.
+func (s *Supervisor) postmaster() int {
+	raw, err := os.ReadFile(filepath.Join(s.DataDirectory(), "postmaster.pid"))
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(raw), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func (s *Supervisor) postgres() ([]int, error) {
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		return nil, fmt.Errorf("cannot list processes: %w", err)
+	}
+	pids := []int{}
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil || target != s.Executable {
+			continue // It ended meanwhile, or is something else.
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the process id in %q: %w", link, err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+func kill(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("cannot kill process %d: %w", pid, err)
+	}
+	return nil
+}

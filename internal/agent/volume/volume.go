@@ -1,0 +1,227 @@
+// Package volume guards an instance's data volume: one agent at a time, and never an empty database where data was.
+package volume
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	lockFile     = ".lock"
+	identityFile = "identity.json"
+	dataFolder   = "pgdata"
+)
+
+// lockInterval is how often a waiting agent tries again.
+const lockInterval = 200 * time.Millisecond
+
+// ErrNotOurs says that a volume holds something, but not what the agent left on it. Starting there could hide or destroy
+// somebody's data.
+var ErrNotOurs = errors.New("the volume is not empty and has no " + identityFile)
+
+// ErrDataMissing says that a database was born on a volume and is not there any more.
+var ErrDataMissing = errors.New("the database that was born on the volume is not there")
+
+// ErrOtherVersion says that the data directory was made by another major version of PostgreSQL.
+var ErrOtherVersion = errors.New("the data directory was made by another major version of PostgreSQL")
+
+// An Identity says which data directory of a volume is the current one.
+type Identity struct {
+	// Incarnation names the folder that holds the data directory. A restore makes a new incarnation beside the old one.
+	Incarnation string `json:"incarnation"`
+
+	// SystemIdentifier is the one that initdb gave the database. Empty until the database was born.
+	SystemIdentifier string `json:"systemIdentifier,omitempty"`
+
+	// Born is when the database answered first.
+	Born *time.Time `json:"born,omitempty"`
+}
+
+// A Volume is an instance's data volume, held by this process.
+type Volume struct {
+	folder   string
+	identity Identity
+}
+
+// Lock takes a volume for the life of the process. It waits while another process has it: a StatefulSet gives a Pod that
+// was deleted by force a successor at once, while the old container may live on with the same volume mounted. The file is
+// never closed, so the kernel lets the lock go when the process ends, and not before.
+func Lock(ctx context.Context, folder string, waiting func()) error {
+	f, err := os.OpenFile(filepath.Join(folder, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot open the lock of the data volume: %w", err)
+	}
+	for told := false; ; {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("cannot lock the data volume: %w", err)
+		}
+		if !told {
+			waiting()
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot lock the data volume: %w", ctx.Err())
+		case <-time.After(lockInterval):
+		}
+	}
+}
+
+// Open finds the current data directory of a locked volume. On a volume that is empty it begins a new incarnation.
+func Open(folder, version string, rand io.Reader) (*Volume, error) {
+	v := &Volume{folder: folder}
+	raw, err := os.ReadFile(filepath.Join(folder, identityFile)) //nolint:gosec // The instance's own volume.
+	if errors.Is(err, fs.ErrNotExist) {
+		return v, v.begin(rand)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the volume's identity: %w", err)
+	}
+	if err := json.Unmarshal(raw, &v.identity); err != nil {
+		return nil, fmt.Errorf("cannot parse the volume's identity: %w", err)
+	}
+	return v, v.check(version)
+}
+
+// DataDirectory is where PostgreSQL's data is, or is to be.
+func (v *Volume) DataDirectory() string {
+	return filepath.Join(v.folder, v.identity.Incarnation, dataFolder)
+}
+
+// Identity says what is on the volume.
+func (v *Volume) Identity() Identity {
+	return v.identity
+}
+
+// RecordBirth writes down that the database has answered. From then on a missing data directory is an error. It does
+// nothing when the birth is on record.
+func (v *Volume) RecordBirth(systemIdentifier string, now time.Time) error {
+	if v.identity.SystemIdentifier != "" || systemIdentifier == "" {
+		return nil
+	}
+	born := v.identity
+	born.SystemIdentifier, born.Born = systemIdentifier, &now
+	if err := v.write(born); err != nil {
+		return err
+	}
+	v.identity = born
+	return nil
+}
+
+func (v *Volume) begin(rand io.Reader) error {
+	entries, err := os.ReadDir(v.folder)
+	if err != nil {
+		return fmt.Errorf("cannot list the data volume: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() != lockFile && e.Name() != "lost+found" && e.Name() != identityFile+".new" {
+			return fmt.Errorf("%w, but %q: move that away, or use another volume", ErrNotOurs, e.Name())
+		}
+	}
+	id := make([]byte, 8)
+	if _, err := io.ReadFull(rand, id); err != nil {
+		return fmt.Errorf("cannot name an incarnation: %w", err)
+	}
+	begun := Identity{Incarnation: hex.EncodeToString(id)}
+	if err := v.write(begun); err != nil {
+		return err
+	}
+	v.identity = begun
+	return v.makeFolder()
+}
+
+func (v *Volume) check(version string) error {
+	raw, err := os.ReadFile(filepath.Join(v.DataDirectory(), "PG_VERSION"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if v.identity.SystemIdentifier != "" {
+			return fmt.Errorf("%w: %s was born at %s in %s; restore the volume's content before you start the cluster",
+				ErrDataMissing, v.identity.SystemIdentifier, v.identity.Born, v.DataDirectory())
+		}
+		return v.makeFolder()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the version of the data directory: %w", err)
+	}
+	if found := string(trimNewline(raw)); found != version {
+		return fmt.Errorf("%w: it is of version %s and the claim says %s; set primarySpec.version to %s, or use another volume", ErrOtherVersion, found, version, found)
+	}
+	return v.makeFolder()
+}
+
+// makeFolder creates the incarnation's folder, and takes from the data directory the rights that the kubelet may have
+// given to its group: PostgreSQL refuses to start with them.
+func (v *Volume) makeFolder() error {
+	if err := os.MkdirAll(filepath.Dir(v.DataDirectory()), 0o700); err != nil {
+		return fmt.Errorf("cannot create the incarnation's folder: %w", err)
+	}
+	err := os.Chmod(v.DataDirectory(), 0o700) //nolint:gosec // A folder needs the right to enter it.
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot set the rights of the data directory: %w", err)
+	}
+	return nil
+}
+
+// write replaces the identity in one step that survives a crash.
+func (v *Volume) write(id Identity) error {
+	raw, err := json.Marshal(id)
+	if err != nil {
+		return fmt.Errorf("cannot encode the volume's identity: %w", err)
+	}
+	name := filepath.Join(v.folder, identityFile)
+	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot write the volume's identity: %w", err)
+	}
+	_, err = f.Write(append(raw, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("cannot write the volume's identity: %w", err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return fmt.Errorf("cannot replace the volume's identity: %w", err)
+	}
+	return syncFolder(v.folder)
+}
+
+func syncFolder(folder string) error {
+	d, err := os.Open(folder) //nolint:gosec // The instance's own volume.
+	if err != nil {
+		return fmt.Errorf("cannot open the data volume: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("cannot make the data volume durable: %w", err)
+	}
+	return nil
+}
+
+func trimNewline(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] == '\n' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// Usage says how full a volume is, from 0 to 1.
+func Usage(folder string) (float64, error) {
+	s := unix.Statfs_t{}
+	if err := unix.Statfs(folder, &s); err != nil {
+		return 0, fmt.Errorf("cannot read how full the data volume is: %w", err)
+	}
+	if s.Blocks == 0 {
+		return 0, nil
+	}
+	return 1 - float64(s.Bavail)/float64(s.Blocks), nil
+}
