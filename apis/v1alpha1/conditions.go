@@ -97,6 +97,9 @@ const (
 	// ReasonStopped: isStopped is set and no instance is left.
 	ReasonStopped = "Stopped"
 
+	// ReasonStopping: isStopped is set and some instance is left.
+	ReasonStopping = "Stopping"
+
 	// ReasonNotCreated: no instance was started yet.
 	ReasonNotCreated = "NotCreated"
 

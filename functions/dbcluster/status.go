@@ -200,6 +200,9 @@ func instancesReady(c cluster, seen facts, p plan, r rollout) compose.Condition 
 		condition.Status, condition.Reason, condition.Message = compose.True, v1alpha1.ReasonStopped, "The cluster is stopped. Its data is kept."
 	case r.Serving:
 		condition.Status, condition.Reason, condition.Message = compose.True, v1alpha1.ReasonServing, "Every instance serves."
+	case c.Replicas == 0:
+		condition.Status, condition.Reason = compose.False, v1alpha1.ReasonStopping
+		condition.Message = "The cluster is being stopped."
 	default:
 		condition.Status, condition.Reason = compose.False, v1alpha1.ReasonNotServing
 		condition.Message = fmt.Sprintf("%d of %d instances serve.", servingInstances(seen), c.Replicas)
@@ -259,7 +262,7 @@ func worthAnEvent(c compose.Condition, before conditionFacts) (compose.Severity,
 	case c.Type == v1alpha1.ConditionInstancesReady && c.Status == compose.True:
 		return compose.Normal, true
 	case c.Type == v1alpha1.ConditionInstancesReady:
-		return compose.Warning, before.Status == string(compose.True)
+		return compose.Warning, c.Reason == v1alpha1.ReasonNotServing && before.Status == string(compose.True)
 	}
 	return "", false
 }

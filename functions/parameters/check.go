@@ -87,7 +87,7 @@ func unknown(version, name string) (string, error) {
 	}
 	message := fmt.Sprintf("PostgreSQL %s has no such setting", version)
 	if nearest, ok := nearest(name, names); ok {
-		message += fmt.Sprintf("; did you mean %s?", nearest)
+		message += fmt.Sprintf("; perhaps %s is meant", nearest)
 	}
 	return message, nil
 }
