@@ -190,6 +190,8 @@ func observeStatefulSet(o *unstructured.Unstructured) *statefulSetFacts {
 // call returned one, also while the StatefulSet itself cannot be seen.
 func refersToStatefulSet(xr *unstructured.Unstructured) bool {
 	refs, _, _ := unstructured.NestedSlice(xr.Object, "spec", "resourceRefs")
+	refsOfV2, _, _ := unstructured.NestedSlice(xr.Object, "spec", "crossplane", "resourceRefs")
+	refs = append(refs, refsOfV2...)
 	return slices.ContainsFunc(refs, func(ref any) bool {
 		r, ok := ref.(map[string]any)
 		return ok && r["kind"] == "StatefulSet"
