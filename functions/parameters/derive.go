@@ -34,7 +34,7 @@ type Sizes struct {
 func Derive(s Sizes) map[string]string {
 	shared := max(s.Memory/4, 16*mib)
 	connections := clamp(s.Memory/(10*mib), 50, 500)
-	cores := max((s.CPU+999)/1000, 1)
+	cores := clamp((s.CPU+999)/1000, 1, 512)
 	wal := clamp(s.DataDisk/10, 128*mib, 16*gib)
 
 	return map[string]string{
@@ -50,7 +50,7 @@ func Derive(s Sizes) map[string]string {
 		"max_connections": strconv.FormatInt(connections, 10),
 
 		// A plan can use work_mem several times over: three for each connection, of what shared buffers leave.
-		"work_mem": kilobytes(clamp((s.Memory-shared)/(connections*3), mib, 128*mib), 64*kib),
+		"work_mem": kilobytes(clamp((s.Memory-shared)/(connections*3), mib, 128*mib), mib),
 
 		// Three autovacuum workers and a CREATE INDEX use it at once: a quarter of the memory together.
 		"maintenance_work_mem": kilobytes(clamp(s.Memory/16, 16*mib, 2*gib), mib),
@@ -68,7 +68,7 @@ func Derive(s Sizes) map[string]string {
 
 		// Parallel plans as wide as half of the cores; with one core they only cost.
 		"max_worker_processes":             strconv.FormatInt(max(8, cores), 10),
-		"max_parallel_workers":             strconv.FormatInt(min(max(8, cores), cores), 10),
+		"max_parallel_workers":             strconv.FormatInt(cores, 10),
 		"max_parallel_workers_per_gather":  strconv.FormatInt(min(4, cores/2), 10),
 		"max_parallel_maintenance_workers": strconv.FormatInt(min(4, cores/2), 10),
 
