@@ -15,6 +15,11 @@ const (
 
 // A DBCluster is a PostgreSQL database cluster.
 //
+// A claim's name has 46 characters at most because the composite's has six more, and a StatefulSet's 52 at most. The
+// composite has the same schema; what tells it apart is that its name was generated.
+//
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name names Services too: it must begin with a letter, end with a letter or digit, and hold lower-case letters, digits and hyphens only"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= (has(self.metadata.generateName) ? 52 : 46)",message="metadata.name can have 46 characters at most, because it names a StatefulSet: choose a shorter one"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 type DBCluster struct {
@@ -30,7 +35,8 @@ type DBCluster struct {
 
 // DatabaseEngine is the database program of a cluster.
 //
-// +kubebuilder:validation:Enum=PostgreSQL
+// +kubebuilder:validation:MaxLength=32
+// +kubebuilder:validation:XValidation:rule="self == 'PostgreSQL'",message="this version runs PostgreSQL only: set databaseEngine to PostgreSQL or leave it out"
 type DatabaseEngine string
 
 // Database engines.
@@ -121,8 +127,7 @@ type AvailabilitySpec struct {
 	// NumberOfStandbys is how many standbys follow the primary. This version has none: the only value is 0.
 	//
 	// +kubebuilder:default=0
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=0
+	// +kubebuilder:validation:XValidation:rule="self == 0",message="this version has no standbys: set numberOfStandbys to 0 or leave it out"
 	// +optional
 	NumberOfStandbys int32 `json:"numberOfStandbys,omitempty"`
 }
@@ -131,7 +136,8 @@ type AvailabilitySpec struct {
 type PrimarySpec struct {
 	// Version is PostgreSQL's major version. It cannot be changed: there is no upgrade in place between major versions.
 	//
-	// +kubebuilder:validation:Enum="15";"17"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self in ['15', '17']",message="version must be \"15\" or \"17\", in quotation marks: a major version without a minor one, which the image decides"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="version cannot be changed: create a second DBCluster with the other version and move the data with pg_dump and pg_restore"
 	Version string `json:"version"`
 
@@ -148,6 +154,8 @@ type PrimarySpec struct {
 	// the setting needs it; the status says which. Settings that the system owns are refused.
 	//
 	// +kubebuilder:validation:MaxProperties=200
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z_][a-z0-9_.]*$'))",message="names of parameters are in lower case, as in postgresql.conf, for example work_mem"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !self[k].contains('\\n'))",message="values of parameters are single lines"
 	// +optional
 	Parameters map[string]string `json:"parameters,omitempty"`
 
@@ -179,10 +187,14 @@ type ResourcesSpec struct {
 	// some to spare.
 	//
 	// +kubebuilder:default="1"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="cpu must be greater than 0, for example 2 or 500m"
 	// +optional
 	CPU resource.Quantity `json:"cpu,omitempty"`
 
-	// Memory of every instance, for example 8Gi: reserved, and its limit. PostgreSQL's buffers are sized by it.
+	// Memory of every instance, for example 8Gi: reserved, and its limit; at least 128Mi. PostgreSQL's buffers are sized by
+	// it.
+	//
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('128Mi')) >= 0",message="memory must be at least 128Mi, or PostgreSQL does not start"
 	Memory resource.Quantity `json:"memory"`
 
 	// Disks of every instance. There must be a DataDisk.
@@ -205,11 +217,20 @@ const (
 )
 
 // DiskSpec describes a disk of an instance.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.storageClass) == has(oldSelf.storageClass) && (!has(self.storageClass) || self.storageClass == oldSelf.storageClass)",message="storageClass cannot be changed: volumes stay in the class that they were made in"
+// +kubebuilder:validation:XValidation:rule="has(self.accessModes) == has(oldSelf.accessModes) && (!has(self.accessModes) || self.accessModes == oldSelf.accessModes)",message="accessModes cannot be changed: volumes keep those that they were made with"
+// +kubebuilder:validation:XValidation:rule="has(self.annotations) == has(oldSelf.annotations) && (!has(self.annotations) || self.annotations == oldSelf.annotations)",message="annotations of a disk cannot be changed: volumes keep those that they were made with"
+// +kubebuilder:validation:XValidation:rule="has(self.selector) == has(oldSelf.selector) && (!has(self.selector) || self.selector == oldSelf.selector)",message="selector cannot be changed: the volumes are bound"
+// +kubebuilder:validation:XValidation:rule="has(self.volumeName) == has(oldSelf.volumeName) && (!has(self.volumeName) || self.volumeName == oldSelf.volumeName)",message="volumeName cannot be changed: the volume is bound"
 type DiskSpec struct {
 	// Name says what the disk is for.
 	Name DiskName `json:"name"`
 
-	// Size of the disk, for example 10Gi. It can grow where the storage class allows it; it cannot shrink.
+	// Size of the disk, for example 10Gi; at least 512Mi. It can grow where the storage class allows it; it cannot shrink.
+	//
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('512Mi')) >= 0",message="size must be at least 512Mi: a new database with its WAL needs that much"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="size cannot shrink: a file system in use cannot; create a second DBCluster with a smaller disk and move the data with pg_dump and pg_restore"
 	Size resource.Quantity `json:"size"`
 
 	// StorageClass of the disk. By default the one that the Kubernetes cluster has as its default. It cannot be changed.

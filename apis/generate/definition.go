@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	xpextv1 "github.com/crossplane/crossplane/apis/v2/apiextensions/v1"
+	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+)
+
+// maximumValueLength bounds texts in maps: a rule over values of any length would cost the API server too much.
+const maximumValueLength = 1024
+
+// dbclusterDefinition turns the generated schema of the claim into the definition of composite and claim.
+func dbclusterDefinition(generated []byte) (*xpextv1.CompositeResourceDefinition, error) {
+	crd := extv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(generated, &crd); err != nil {
+		return nil, fmt.Errorf("cannot parse the generated schema: %w", err)
+	}
+	schema := crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+	if err := complete(schema); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(extv1.JSONSchemaProps{
+		Description:  schema.Description,
+		Type:         schema.Type,
+		Required:     schema.Required,
+		XValidations: schema.XValidations,
+		Properties:   map[string]extv1.JSONSchemaProps{"spec": schema.Properties["spec"], "status": schema.Properties["status"]},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the schema: %w", err)
+	}
+	return &xpextv1.CompositeResourceDefinition{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.crossplane.io/v1", Kind: "CompositeResourceDefinition"},
+		ObjectMeta: metav1.ObjectMeta{Name: "xdbclusters." + v1alpha1.Group},
+		Spec: xpextv1.CompositeResourceDefinitionSpec{
+			Group:      v1alpha1.Group,
+			Names:      extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindXDBCluster, Plural: "xdbclusters", Singular: "xdbcluster", ListKind: "XDBClusterList"},
+			ClaimNames: &extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindDBCluster, Plural: "dbclusters", Singular: "dbcluster", ListKind: "DBClusterList", ShortNames: []string{"dbc"}},
+			Versions: []xpextv1.CompositeResourceDefinitionVersion{{
+				Name: v1alpha1.Version, Served: true, Referenceable: true,
+				Schema:                   &xpextv1.CompositeResourceValidation{OpenAPIV3Schema: runtime.RawExtension{Raw: raw}},
+				AdditionalPrinterColumns: columns(),
+			}},
+		},
+	}, nil
+}
+
+// columns show at a glance what an on-call engineer asks first.
+func columns() []extv1.CustomResourceColumnDefinition {
+	return []extv1.CustomResourceColumnDefinition{
+		{Name: "PHASE", Type: "string", JSONPath: ".status.phase", Description: "What the cluster is doing."},
+		{Name: "VERSION", Type: "string", JSONPath: ".status.currentVersion", Description: "PostgreSQL's version on the primary."},
+		{Name: "PRIMARY", Type: "string", JSONPath: ".status.primary", Description: "The Pod that is the primary."},
+		{Name: "ROLLOUT", Type: "string", JSONPath: ".status.rollout.state", Description: "How far the spec has been carried out."},
+		{Name: "DURABILITY", Type: "string", JSONPath: ".status.durability", Description: "What an acknowledged transaction survives.", Priority: 1},
+		{Name: "MESSAGE", Type: "string", JSONPath: ".status.rollout.message", Description: "What the rollout waits for, or why it failed.", Priority: 1},
+	}
+}
+
+// complete adds what cannot be said in comments of the types.
+func complete(schema *extv1.JSONSchemaProps) error {
+	parameters, err := property(schema, "spec", "primarySpec", "parameters")
+	if err != nil {
+		return err
+	}
+	parameters.AdditionalProperties.Schema.MaxLength = ptr(int64(maximumValueLength))
+	parameters.XValidations = append(parameters.XValidations, ownedRules()...)
+	return set(schema, *parameters, "spec", "primarySpec", "parameters")
+}
+
+// ownedRules refuse the settings that the system owns, and name those that were given.
+func ownedRules() extv1.ValidationRules {
+	rules := extv1.ValidationRules{}
+	for _, o := range v1alpha1.SystemParameters() {
+		list := "['" + strings.Join(o.Names, "', '") + "']"
+		rules = append(rules, extv1.ValidationRule{
+			Rule:              "!self.exists(k, k in " + list + ")",
+			Message:           "some of these parameters cannot be set: " + o.Reason,
+			MessageExpression: "self.filter(k, k in " + list + ").join(', ') + ' cannot be set: " + o.Reason + "'",
+		})
+	}
+	return rules
+}
+
+// property returns a copy of a property of nested objects.
+func property(schema *extv1.JSONSchemaProps, path ...string) (*extv1.JSONSchemaProps, error) {
+	for _, name := range path {
+		next, ok := schema.Properties[name]
+		if !ok {
+			return nil, fmt.Errorf("the schema has no %s", strings.Join(path, "."))
+		}
+		schema = &next
+	}
+	return schema, nil
+}
+
+// set replaces a property of nested objects.
+func set(schema *extv1.JSONSchemaProps, value extv1.JSONSchemaProps, path ...string) error {
+	if len(path) == 0 {
+		return errors.New("a path has a name at least")
+	}
+	if len(path) == 1 {
+		schema.Properties[path[0]] = value
+		return nil
+	}
+	next, ok := schema.Properties[path[0]]
+	if !ok {
+		return fmt.Errorf("the schema has no %s", path[0])
+	}
+	if err := set(&next, value, path[1:]...); err != nil {
+		return err
+	}
+	schema.Properties[path[0]] = next
+	return nil
+}
+
+// marshal writes an object without the empty status and creation time that its type would add.
+func marshal(definition *xpextv1.CompositeResourceDefinition) ([]byte, error) {
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(definition)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the definition: %w", err)
+	}
+	delete(object, "status")
+	if metadata, ok := object["metadata"].(map[string]any); ok {
+		delete(metadata, "creationTimestamp")
+	}
+	raw, err := yaml.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the definition: %w", err)
+	}
+	return append([]byte("# Generated from apis/v1alpha1 by make generate.\n"), raw...), nil
+}
+
+func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	xpextv1 "github.com/crossplane/crossplane/apis/v2/apiextensions/v1"
+	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+)
+
+// foreign are fields whose types are Kubernetes' own: the reference names them and does not repeat Kubernetes' reference.
+func foreign() []string {
+	return []string{"nodeaffinity", "podAffinity", "podAntiAffinity", "tolerations", "selector", "observedSpec"}
+}
+
+// referenceOf writes the reference of a definition's claim: an example, then every field.
+func referenceOf(definition *xpextv1.CompositeResourceDefinition) ([]byte, error) {
+	schema := extv1.JSONSchemaProps{}
+	if err := json.Unmarshal(definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Raw, &schema); err != nil {
+		return nil, fmt.Errorf("cannot parse the schema: %w", err)
+	}
+	example, err := os.ReadFile("examples/claims/dbcluster.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the example: %w", err)
+	}
+	out := &bytes.Buffer{}
+	fmt.Fprintf(out, "# Reference\n\nGenerated from the Go types by `make generate`. Fields that are not here are errors.\n\n")
+	fmt.Fprintf(out, "## %s\n\nAPI version `%s/%s`. %s\n\n", definition.Spec.ClaimNames.Kind, definition.Spec.Group, definition.Spec.Versions[0].Name, sentence(schema.Description))
+	fmt.Fprintf(out, "```yaml\n%s```\n\n", example)
+	for _, part := range []string{"spec", "status"} {
+		fmt.Fprintf(out, "### %s\n\n| field | type | meaning |\n|---|---|---|\n", part)
+		writeFields(out, schema.Properties[part], "")
+		fmt.Fprintln(out)
+	}
+	return out.Bytes(), nil
+}
+
+func writeFields(out *bytes.Buffer, schema extv1.JSONSchemaProps, prefix string) {
+	names := make([]string, 0, len(schema.Properties))
+	for name := range schema.Properties {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		field := schema.Properties[name]
+		path := prefix + name
+		fmt.Fprintf(out, "| `%s` | %s | %s |\n", path, typeOf(field), meaning(field, slices.Contains(schema.Required, name)))
+		switch {
+		case slices.Contains(foreign(), name):
+		case field.Items != nil:
+			writeFields(out, *field.Items.Schema, path+"[].")
+		default:
+			writeFields(out, field, path+".")
+		}
+	}
+}
+
+func typeOf(field extv1.JSONSchemaProps) string {
+	switch {
+	case field.XIntOrString:
+		return "quantity"
+	case field.AdditionalProperties != nil:
+		return "map of " + typeOf(*field.AdditionalProperties.Schema)
+	case field.Items != nil:
+		return "list of " + typeOf(*field.Items.Schema)
+	case field.Format == "date-time":
+		return "time"
+	default:
+		return field.Type
+	}
+}
+
+// meaning is a field's description, then what it must be.
+func meaning(field extv1.JSONSchemaProps, required bool) string {
+	parts := []string{sentence(field.Description)}
+	if required {
+		parts = append(parts, "Required.")
+	}
+	if field.Default != nil {
+		parts = append(parts, "Default: `"+string(field.Default.Raw)+"`.")
+	}
+	if len(field.Enum) > 0 {
+		values := make([]string, 0, len(field.Enum))
+		for _, v := range field.Enum {
+			values = append(values, "`"+string(v.Raw)+"`")
+		}
+		parts = append(parts, "One of "+strings.Join(values, ", ")+".")
+	}
+	for _, rule := range field.XValidations {
+		parts = append(parts, "Rule: "+strings.ReplaceAll(rule.Message, "|", "\\|")+".")
+	}
+	return strings.Join(parts, " ")
+}
+
+func sentence(description string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(description), " "), "|", "\\|")
+}
