@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -165,47 +164,6 @@ func TestConversions(t *testing.T) {
 			t.Errorf("truth(%q) = %v, want %v", in, got, want)
 		}
 	}
-}
-
-// FuzzRunFunction feeds requests that were changed at random. Whatever they hold, there is an answer: either a fatal one,
-// which changes nothing, or one in which every stateful object that was observed is still desired.
-func FuzzRunFunction(f *testing.F) {
-	cases, err := os.ReadDir(testdata)
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, c := range cases {
-		b, err := proto.Marshal(request(f, c.Name()))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		req := &fnv1.RunFunctionRequest{}
-		if err := proto.Unmarshal(b, req); err != nil {
-			t.Skip()
-		}
-		observed := map[string]bool{}
-		for _, name := range []string{naming.ObjectStatefulSet, naming.ObjectAuthority, naming.ObjectCredentials} {
-			_, observed[name] = req.GetObserved().GetResources()[name]
-		}
-		rsp, err := runner().RunFunction(context.Background(), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if message := fatal(rsp); message != "" {
-			if strings.Contains(message, "bug") {
-				t.Fatal("the composer panicked")
-			}
-			return
-		}
-		for name, was := range observed {
-			if _, is := rsp.GetDesired().GetResources()[name]; was && !is {
-				t.Errorf("%s was observed and would be deleted", name)
-			}
-		}
-	})
 }
 
 // BenchmarkRunFunction measures one call for a full DBCluster. The limit is 1 ms and 2 MB.
