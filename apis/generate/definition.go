@@ -40,8 +40,9 @@ func dbclusterDefinition(generated []byte) (*xpextv1.CompositeResourceDefinition
 	}
 	return &xpextv1.CompositeResourceDefinition{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.crossplane.io/v1", Kind: "CompositeResourceDefinition"},
-		ObjectMeta: metav1.ObjectMeta{Name: "xdbclusters." + v1alpha1.Group},
+		ObjectMeta: metav1.ObjectMeta{Name: "xdbclusters." + v1alpha1.Group, Labels: inUse()},
 		Spec: xpextv1.CompositeResourceDefinitionSpec{
+			Metadata:   &xpextv1.CompositeResourceDefinitionSpecMetadata{Labels: inUse()},
 			Group:      v1alpha1.Group,
 			Names:      extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindXDBCluster, Plural: "xdbclusters", Singular: "xdbcluster", ListKind: "XDBClusterList"},
 			ClaimNames: &extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindDBCluster, Plural: "dbclusters", Singular: "dbcluster", ListKind: "DBClusterList", ShortNames: []string{"dbc"}},
@@ -52,6 +53,13 @@ func dbclusterDefinition(generated []byte) (*xpextv1.CompositeResourceDefinition
 			}},
 		},
 	}, nil
+}
+
+// inUse labels the definition, and through it both CustomResourceDefinitions, as what Crossplane's webhook asks Usages about
+// before a deletion. A Usage sets the label itself, but the package manager and the definition's controller write their
+// objects whole and would take it away again; with the label and without a Usage, deletion is allowed.
+func inUse() map[string]string {
+	return map[string]string{"crossplane.io/in-use": "true"}
 }
 
 // columns show at a glance what an on-call engineer asks first.

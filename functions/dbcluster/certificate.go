@@ -115,16 +115,28 @@ func revision(certificate []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// nextCertificateEvent returns when a certificate is to be renewed or ends. It is the only thing in a cluster that happens
-// by itself.
-func nextCertificateEvent(data map[string][]byte) (time.Time, bool) {
-	var next time.Time
+// A lifetime is when something happens to a certificate. It is the only thing in a cluster that happens by itself.
+type lifetime struct {
+	// RenewAt is when the instances' certificate is replaced.
+	RenewAt time.Time
+
+	// End of the certificate that clients see.
+	End time.Time
+}
+
+// lifetimeOf returns the lifetime of what a certificate's Secret is to hold. What cannot be read has none.
+func lifetimeOf(data map[string][]byte) lifetime {
+	var l lifetime
 	notBefore, notAfter, err := tls.Validity(data[instance.KeyInternalCertificate])
-	if err == nil {
-		next = tls.RenewAt(notBefore, notAfter)
+	if err != nil {
+		return l
 	}
-	if end, err := tls.Expiry(data[instance.KeyCertificate]); err == nil && (next.IsZero() || end.Before(next)) {
-		next = end
+	l.RenewAt, l.End = tls.RenewAt(notBefore, notAfter), notAfter
+	if servesOwn(data) {
+		return l
 	}
-	return next, !next.IsZero()
+	if _, l.End, err = tls.Validity(data[instance.KeyCertificate]); err != nil {
+		l.End = time.Time{}
+	}
+	return l
 }

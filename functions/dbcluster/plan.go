@@ -29,6 +29,9 @@ type plan struct {
 	Connection  map[string][]byte
 	Config      *instance.Config
 
+	// Lifetime of Certificate.
+	Lifetime lifetime
+
 	// Instances says that the StatefulSet is to be.
 	Instances bool
 
@@ -75,6 +78,7 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 		Admin:       planAdmin(seen, password),
 		Verdicts:    []verdict{passwordVerdict, certificateVerdict, parametersVerdict},
 	}
+	p.Lifetime = lifetimeOf(certificate)
 	p.Connection = planConnection(c, seen, p)
 	p.Config = planConfig(c, seen, p, values, given)
 	p.Instances = planInstances(seen, p)

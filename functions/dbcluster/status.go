@@ -14,7 +14,6 @@ import (
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
-	"github.com/xdbcluster/xdbcluster/functions/tls"
 )
 
 const (
@@ -119,10 +118,10 @@ func certificateExpiry(c cluster, seen facts, p plan) *metav1.Time {
 			return &metav1.Time{Time: end.UTC()}
 		}
 	}
-	if end, err := tls.Expiry(p.Certificate[instance.KeyCertificate]); err == nil {
-		return &metav1.Time{Time: end.UTC()}
+	if p.Lifetime.End.IsZero() {
+		return nil
 	}
-	return nil
+	return &metav1.Time{Time: p.Lifetime.End.UTC()}
 }
 
 // incidents returns what is wrong: what stalls the cluster, what its instances say, and what will be wrong soon.
@@ -147,7 +146,7 @@ func incidents(c cluster, seen facts, p plan, now time.Time) []v1alpha1.Critical
 			})
 		}
 	}
-	if end, err := tls.Expiry(p.Certificate[instance.KeyCertificate]); err == nil && c.Spec.TLS != nil && end.Sub(now) < expiryWarning {
+	if end := p.Lifetime.End; c.Spec.TLS != nil && !end.IsZero() && end.Sub(now) < expiryWarning {
 		list = append(list, v1alpha1.CriticalIncident{
 			Code: "CertificateExpires", Resource: "Secret/" + c.Spec.TLS.CertSecret.Name,
 			Message: fmt.Sprintf("The certificate that clients see ends at %s: renew the one in the Secret %s.", end.UTC().Format(time.RFC3339), c.Spec.TLS.CertSecret.Name),
@@ -269,9 +268,11 @@ func worthAnEvent(c compose.Condition, before conditionFacts) (compose.Severity,
 
 // ttl returns when the function is to be called again though nothing changed.
 func ttl(p plan, now time.Time) time.Duration {
-	next, ok := nextCertificateEvent(p.Certificate)
-	if !ok {
-		return callAgain
+	wait := callAgain
+	for _, event := range []time.Time{p.Lifetime.RenewAt, p.Lifetime.End} {
+		if !event.IsZero() {
+			wait = min(wait, event.Sub(now))
+		}
 	}
-	return min(max(next.Sub(now), time.Minute), callAgain)
+	return max(wait, time.Minute)
 }

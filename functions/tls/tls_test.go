@@ -58,7 +58,7 @@ func TestCheckLeaf(t *testing.T) {
 		"Good":           {reason: "A new certificate is used.", leaf: good, ca: ca, names: []string{"demo-rw.shop.svc"}, now: now()},
 		"GoodForLong":    {reason: "It is used for two thirds of its life.", leaf: good, ca: ca, now: now().Add(59 * day)},
 		"Due":            {reason: "Then it is renewed.", leaf: good, ca: ca, now: now().Add(60 * day), want: "was to be renewed at 2026-04-30"},
-		"Over":           {reason: "One that ended is not used.", leaf: good, ca: ca, now: now().Add(91 * day), want: "expired"},
+		"Over":           {reason: "One that ended is not used.", leaf: good, ca: ca, now: now().Add(91 * day), want: "was to be renewed at"},
 		"LacksName":      {reason: "One from before a name came in is not used.", leaf: good, ca: ca, names: []string{"demo-ro.shop.svc"}, now: now(), want: `lacks the name "demo-ro.shop.svc"`},
 		"OtherAuthority": {reason: "Clients could not verify it.", leaf: good, ca: other, now: now(), want: "does not vouch"},
 		"OtherKey":       {reason: "A key that was mixed up cannot be served.", leaf: Pair{Certificate: good.Certificate, Key: ca.Key}, ca: ca, now: now(), want: "cannot be used"},
