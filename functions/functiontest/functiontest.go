@@ -115,7 +115,7 @@ func Golden(t testing.TB, path string, got any) {
 		t.Fatalf("cannot encode what to compare with %s: %v", path, err)
 	}
 	if *update {
-		if err := os.WriteFile(path, b, 0o600); err != nil {
+		if err := os.WriteFile(path, b, 0o644); err != nil {
 			t.Fatalf("cannot write %s: %v", path, err)
 		}
 		return
@@ -143,7 +143,7 @@ func WriteObjects(t testing.TB, path string, objects []*unstructured.Unstructure
 		}
 		out.Write(b)
 	}
-	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
 		t.Fatalf("cannot write %s: %v", path, err)
 	}
 }

@@ -6,11 +6,13 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,7 +204,14 @@ func composed(objects []*unstructured.Unstructured) []*unstructured.Unstructured
 	return list
 }
 
+// contents returns what was rendered, with Crossplane's messages last and sorted: it walks through its maps at random.
 func contents(objects []*unstructured.Unstructured) []map[string]any {
+	message := func(o *unstructured.Unstructured) string {
+		m, _, _ := unstructured.NestedString(o.Object, "message")
+		return m
+	}
+	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int { return cmp.Compare(message(a), message(b)) })
+
 	list := make([]map[string]any, 0, len(objects))
 	for _, o := range objects {
 		list = append(list, o.Object)
