@@ -277,3 +277,12 @@ func (w *world) checkConverges() {
 		w.t.Fatalf("the rollout is %s at the end: %s", state, message)
 	}
 }
+
+func dump(t *testing.T, value any) string {
+	t.Helper()
+	b, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
