@@ -23,6 +23,9 @@ const (
 // State is the folder that holds all the cluster keeps: certificates, etcd, containers, volumes, logs.
 const State = "/var/lib/xdbcluster-cluster"
 
+// LockFile is held by a command while it brings the cluster up or takes it down.
+const LockFile = "/run/xdbcluster-cluster.lock"
+
 // MaxNodes is how many nodes a cluster can have: the machine has two cores.
 const MaxNodes = 9
 
@@ -56,6 +59,16 @@ func (n Node) KubeletFolder() string { return filepath.Join(n.Folder(), "kubelet
 // Process names a process of the node.
 func (n Node) Process(program string) string { return fmt.Sprintf("%s-%d", program, n.Number) }
 
+// Find returns the node of a name.
+func Find(name string) (Node, error) {
+	for _, n := range Nodes(MaxNodes) {
+		if n.Name() == name {
+			return n, nil
+		}
+	}
+	return Node{}, fmt.Errorf("there is no node %q: nodes are called %s to %s", name, Node{Number: 1}.Name(), Node{Number: MaxNodes}.Name())
+}
+
 // Nodes returns the first count nodes.
 func Nodes(count int) []Node {
 	nodes := make([]Node, 0, count)
@@ -71,9 +84,14 @@ func ControlPlane() Node { return Node{Number: 1} }
 // APIServer returns the API server's address.
 func APIServer() string { return "https://" + ControlPlane().Address() + ":6443" }
 
-// Folders of the cluster.
-func PKI() string        { return filepath.Join(State, "pki") }
-func Kubeconfig() string { return filepath.Join(State, "kubeconfig", "super-admin.conf") }
-func Processes() string  { return filepath.Join(State, "processes") }
-func Etcd() string       { return filepath.Join(State, "etcd") }
-func Volumes() string    { return filepath.Join(State, "volumes") }
+// PKI is the folder of the cluster's certificates.
+func PKI() string { return filepath.Join(State, "pki") }
+
+// Processes is the folder of pid files and logs.
+func Processes() string { return filepath.Join(State, "processes") }
+
+// Etcd is the folder of etcd's data.
+func Etcd() string { return filepath.Join(State, "etcd") }
+
+// Volumes is the folder of the volumes' files.
+func Volumes() string { return filepath.Join(State, "volumes") }

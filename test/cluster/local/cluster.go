@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/addons"
@@ -25,12 +27,15 @@ import (
 // stopTimeout is how long a process may take to end before it is killed.
 const stopTimeout = 5 * time.Second
 
+// pauseImage is what holds a Pod's namespaces.
+const pauseImage = layout.Registry + "/xdbcluster/local/pause:v1"
+
 // A Cluster is the Kubernetes cluster of this machine.
 type Cluster struct {
 	// Project is this project's folder.
 	Project string
 
-	// Nodes is how many nodes the cluster is to have.
+	// Nodes is how many nodes the cluster is to have at least. Nodes that are there already stay.
 	Nodes int
 
 	// Progress tells what is done.
@@ -50,6 +55,14 @@ func (c Cluster) Up(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("the local cluster needs root, for network namespaces and mounts; for a cluster of yours set KUBECONFIG")
 	}
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if c.Nodes, err = atLeastExisting(c.Nodes); err != nil {
+		return err
+	}
 	if err := c.installPackages(ctx); err != nil {
 		return err
 	}
@@ -68,10 +81,48 @@ func (c Cluster) Up(ctx context.Context) error {
 
 // Down removes all that Up made.
 func (c Cluster) Down(ctx context.Context) error {
-	supervisor := process.Supervisor{Folder: layout.Processes()}
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return c.Progress.Step("Local cluster down", func() error {
-		return errors.Join(stopProcesses(supervisor), node.RemoveAll(ctx), network.Down(ctx), os.RemoveAll(layout.State))
+		err := errors.Join(stopProcesses(c.supervisor()), node.RemoveAll(ctx))
+		if err != nil {
+			return err // The rest is needed to try again.
+		}
+		return errors.Join(network.Down(ctx), os.RemoveAll(layout.State), os.RemoveAll(c.Kubeconfig()))
 	})
+}
+
+// lock lets one command at a time work on the machine's one cluster, and says what another waits for.
+func (c Cluster) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(layout.LockFile, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the cluster's lock: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		c.Progress.Say("Waiting for another command that works on the local cluster.\n")
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+			return nil, fmt.Errorf("cannot lock the cluster: %w", err)
+		}
+	}
+	return func() { _ = f.Close() }, nil // Closing unlocks.
+}
+
+// atLeastExisting returns how many nodes to bring up: never fewer than there are, because that would lose what is on them.
+func atLeastExisting(nodes int) (int, error) {
+	for _, n := range layout.Nodes(layout.MaxNodes) {
+		_, err := os.Stat(n.Folder())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("cannot look for node %q: %w", n.Name(), err)
+		}
+		nodes = max(nodes, n.Number)
+	}
+	return nodes, nil
 }
 
 // stopProcesses stops kubelets before the container runtimes that they would wait for.
@@ -125,7 +176,7 @@ func (c Cluster) build(ctx context.Context, builder program.Builder) error {
 		}
 	}
 	for name, pkg := range own() {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(c.binaries(), name), pkg) //nolint:gosec // The project's own package.
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(c.binaries(), name), pkg) //nolint:gosec // The project's own package.
 		cmd.Dir = c.Project
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -194,25 +245,31 @@ func (c Cluster) writeKubeconfig() error {
 }
 
 func (c Cluster) nodes(ctx context.Context, builder program.Builder) error {
-	pause := layout.Registry + "/xdbcluster/local/pause:v1"
-	if err := image.PushBinary(ctx, pause, filepath.Join(c.binaries(), "pause"), "/pause"); err != nil {
+	if err := image.PushBinary(ctx, pauseImage, filepath.Join(c.binaries(), "pause"), "/pause"); err != nil {
 		return err
 	}
 	plane, err := c.plane(builder)
 	if err != nil {
 		return err
 	}
-	runner := node.Runner{Binaries: c.binaries(), PauseImage: pause, Supervisor: c.supervisor()}
 	for _, n := range layout.Nodes(c.Nodes) {
-		kubeconfig, err := plane.NodeKubeconfig(ctx, n)
-		if err != nil {
-			return err
-		}
-		if err := runner.Up(ctx, n, kubeconfig); err != nil {
+		if err := c.node(ctx, plane, n); err != nil {
 			return err
 		}
 	}
 	return c.addons(ctx, builder)
+}
+
+func (c Cluster) node(ctx context.Context, plane controlplane.ControlPlane, n layout.Node) error {
+	kubeconfig, err := plane.NodeKubeconfig(ctx, n)
+	if err != nil {
+		return err
+	}
+	return c.runner().Up(ctx, n, kubeconfig)
+}
+
+func (c Cluster) runner() node.Runner {
+	return node.Runner{Binaries: c.binaries(), PauseImage: pauseImage, Supervisor: c.supervisor()}
 }
 
 func (c Cluster) addons(ctx context.Context, builder program.Builder) error {
@@ -227,8 +284,10 @@ func (c Cluster) addons(ctx context.Context, builder program.Builder) error {
 	if err := c.kubectl(ctx, addons.Manifests(coredns), "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		return err
 	}
-	if err := c.kubectl(ctx, "", "wait", "--for=create", "node/"+layout.Node{Number: c.Nodes}.Name(), "--timeout=60s"); err != nil {
-		return err
+	for _, n := range layout.Nodes(c.Nodes) {
+		if err := c.kubectl(ctx, "", "wait", "--for=create", "node/"+n.Name(), "--timeout=60s"); err != nil {
+			return err
+		}
 	}
 	if err := c.kubectl(ctx, "", "wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"); err != nil {
 		return err

@@ -47,15 +47,22 @@ func Up(ctx context.Context, nodes []layout.Node) error {
 func Down(ctx context.Context) error {
 	var errs []error
 	for _, n := range layout.Nodes(layout.MaxNodes) {
-		if exists(ctx, "link", "show", n.Link()) {
-			errs = append(errs, ip(ctx, "link", "delete", n.Link()))
-		}
-		if namespaceExists(n) {
-			errs = append(errs, ip(ctx, "netns", "delete", n.Name()))
-		}
+		errs = append(errs, Remove(ctx, n))
 	}
 	if exists(ctx, "link", "show", layout.Bridge) {
 		errs = append(errs, ip(ctx, "link", "delete", layout.Bridge))
+	}
+	return errors.Join(errs...)
+}
+
+// Remove removes a node's namespace, and with it the node's addresses, rules and connections.
+func Remove(ctx context.Context, n layout.Node) error {
+	var errs []error
+	if exists(ctx, "link", "show", n.Link()) {
+		errs = append(errs, ip(ctx, "link", "delete", n.Link()))
+	}
+	if namespaceExists(n) {
+		errs = append(errs, ip(ctx, "netns", "delete", n.Name()))
 	}
 	return errors.Join(errs...)
 }

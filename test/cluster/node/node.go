@@ -33,6 +33,9 @@ const (
 // cgroups is where the version 1 hierarchies are mounted.
 const cgroups = "/sys/fs/cgroup"
 
+// podLogs is where kubelets keep what containers print.
+const podLogs = "/var/log/pods"
+
 // A Runner starts nodes with the binaries of a folder.
 type Runner struct {
 	Binaries   string
@@ -61,7 +64,7 @@ func (r Runner) Up(ctx context.Context, n layout.Node, kubeconfig string) error 
 			return err
 		}
 	}
-	if err := os.MkdirAll("/var/log/pods", 0o755); err != nil { //nolint:gosec // As the kubelet makes it.
+	if err := os.MkdirAll(podLogs, 0o755); err != nil { //nolint:gosec // As the kubelet makes it.
 		return fmt.Errorf("cannot create the folder of pods' logs: %w", err)
 	}
 	for _, p := range r.processes(n, kubeconfig) {
@@ -81,17 +84,22 @@ func (r Runner) processes(n layout.Node, kubeconfig string) []process.Process {
 	inNode := func(program string, argv ...string) process.Process {
 		return process.Process{Name: n.Process(program), Namespace: n.Name(), Command: argv}
 	}
+	configured := func(program, config string, argv ...string) process.Process {
+		p := inNode(program, argv...)
+		p.Config = []string{filepath.Join(n.Folder(), config)}
+		return p
+	}
 	binary := func(program string) string { return filepath.Join(r.Binaries, program) }
 	administrator := controlplane.Kubeconfig("super-admin.conf")
 	processes := []process.Process{
-		inNode(Containerd, "containerd", "--config", filepath.Join(n.Folder(), "containerd.toml")),
-		inNode(
-			Kubelet, binary(Kubelet),
+		configured(Containerd, "containerd.toml", "containerd", "--config", filepath.Join(n.Folder(), "containerd.toml")),
+		configured(
+			Kubelet, "kubelet.json", binary(Kubelet),
 			"--config="+filepath.Join(n.Folder(), "kubelet.json"), "--kubeconfig="+kubeconfig,
 			"--hostname-override="+n.Name(), "--node-ip="+n.Address(), "--root-dir="+n.KubeletFolder(),
 			"--cert-dir="+filepath.Join(n.KubeletFolder(), "pki"),
 		),
-		inNode(KubeProxy, binary(KubeProxy), "--config="+filepath.Join(n.Folder(), "kube-proxy.json"), "--hostname-override="+n.Name()),
+		configured(KubeProxy, "kube-proxy.json", binary(KubeProxy), "--config="+filepath.Join(n.Folder(), "kube-proxy.json"), "--hostname-override="+n.Name()),
 		inNode(
 			KubeRouter, binary(KubeRouter),
 			"--kubeconfig="+administrator, "--hostname-override="+n.Name(),
@@ -183,6 +191,7 @@ state = %q
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = %q
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   disable_apparmor = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
@@ -197,7 +206,7 @@ state = %q
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
   SystemdCgroup = false
-`, filepath.Join(n.Folder(), "containerd"), "/run/"+n.Name()+"/containerd", n.ContainerdSocket(), pause,
+`, filepath.Join(n.Folder(), "containerd"), filepath.Join(runFolder(n), "containerd"), n.ContainerdSocket(), pause,
 		filepath.Join(n.Folder(), "cni"), filepath.Join(n.Folder(), "registries"))
 }
 
@@ -236,7 +245,7 @@ func kubeletConfig(n layout.Node) (file, error) {
 		"clusterDNS":                   []string{layout.DNSService},
 		"clusterDomain":                layout.ClusterDomain,
 		"containerRuntimeEndpoint":     "unix://" + n.ContainerdSocket(),
-		"podLogsDir":                   "/var/log/pods/" + n.Name(),
+		"podLogsDir":                   logFolder(n),
 		"resolvConf":                   "",
 		"imageGCHighThresholdPercent":  100,
 		"evictionHard":                 map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},

@@ -16,19 +16,68 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 )
 
-// RemoveAll ends every container of every node, and removes their mounts and cgroups. The nodes' own processes must have
-// ended. It also clears up after a cluster whose processes were killed.
+// RemoveAll ends every container of every node, and removes their mounts, cgroups and logs. The nodes' own processes must
+// have ended. It also clears up after a cluster whose processes were killed.
 func RemoveAll(ctx context.Context) error {
 	errs := []error{}
 	for _, n := range layout.Nodes(layout.MaxNodes) {
-		errs = append(errs, endContainers(n))
+		errs = append(
+			errs, endContainers(n), unmountUnder(ctx, runFolder(n), n.Folder()), removeCgroups(n),
+			os.RemoveAll(runFolder(n)), os.RemoveAll(logFolder(n)),
+		)
 	}
-	errs = append(errs, unmountAll(ctx))
-	for _, n := range layout.Nodes(layout.MaxNodes) {
-		errs = append(errs, removeCgroups(n), os.RemoveAll("/run/"+n.Name()))
+	return errors.Join(append(errs, removeLeftovers())...)
+}
+
+// Crash ends a node as a power failure would: nothing of it gets to tell anybody, and what it kept in memory is gone.
+func (r Runner) Crash(ctx context.Context, n layout.Node) error {
+	for _, p := range r.processes(n, "") {
+		if err := r.Supervisor.Kill(p.Name); err != nil {
+			return err
+		}
+	}
+	if err := freeze(n, "FROZEN"); err != nil {
+		return err
+	}
+	return errors.Join(endContainers(n), unmountUnder(ctx, runFolder(n), n.Folder()), os.RemoveAll(runFolder(n)))
+}
+
+// freeze stops the node's containers all at once, so that none sees another one die. They are thawed by endContainers,
+// because a frozen process does not die.
+func freeze(n layout.Node, state string) error {
+	err := os.WriteFile(filepath.Join(cgroups, "freezer", n.Name(), "freezer.state"), []byte(state), 0o644) //nolint:gosec // A file of the kernel's.
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot freeze or thaw node %q: %w", n.Name(), err)
+	}
+	return nil
+}
+
+// removeLeftovers removes what others than this program wrote outside of the cluster's folders: the CNI plugins' notes and
+// the kubelet's links to logs that are gone.
+func removeLeftovers() error {
+	leftovers, err := filepath.Glob("/var/lib/cni/results/xdb-*")
+	if err != nil {
+		return fmt.Errorf("cannot list the notes of network plugins: %w", err)
+	}
+	links, err := filepath.Glob("/var/log/containers/*.log")
+	if err != nil {
+		return fmt.Errorf("cannot list links to logs: %w", err)
+	}
+	for _, l := range links {
+		if target, err := os.Readlink(l); err == nil && strings.HasPrefix(target, podLogs+"/xdb-node-") {
+			leftovers = append(leftovers, l)
+		}
+	}
+	errs := []error{}
+	for _, l := range leftovers {
+		errs = append(errs, os.RemoveAll(l))
 	}
 	return errors.Join(errs...)
 }
+
+func runFolder(n layout.Node) string { return "/run/" + n.Name() }
+
+func logFolder(n layout.Node) string { return filepath.Join(podLogs, n.Name()) }
 
 // endContainers kills whatever runs in the node's cgroup: containers, and the shims that containerd leaves to hold them.
 func endContainers(n layout.Node) error {
@@ -47,6 +96,9 @@ func endContainers(n layout.Node) error {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 				return fmt.Errorf("cannot kill process %d of node %q: %w", pid, n.Name(), err)
 			}
+		}
+		if err := freeze(n, "THAWED"); err != nil {
+			return err
 		}
 	}
 }
@@ -97,8 +149,8 @@ func shims(n layout.Node) ([]int, error) {
 	return pids, nil
 }
 
-// unmountAll unmounts whatever is mounted under the cluster's folders, the innermost first.
-func unmountAll(ctx context.Context) error {
+// unmountUnder unmounts whatever is mounted in folders, the innermost first.
+func unmountUnder(ctx context.Context, folders ...string) error {
 	raw, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return fmt.Errorf("cannot list mounts: %w", err)
@@ -106,7 +158,7 @@ func unmountAll(ctx context.Context) error {
 	targets := []string{}
 	for line := range strings.Lines(string(raw)) {
 		target := strings.Fields(line)[1]
-		if strings.HasPrefix(target, layout.State+"/") || strings.HasPrefix(target, "/run/xdb-node-") {
+		if slices.ContainsFunc(folders, func(f string) bool { return strings.HasPrefix(target, f+"/") }) {
 			targets = append(targets, target)
 		}
 	}
