@@ -252,8 +252,18 @@ func (c Cluster) nodes(ctx context.Context, builder program.Builder) error {
 	if err != nil {
 		return err
 	}
+	nodes := []string{"wait", "--for=create", "--timeout=60s"}
 	for _, n := range layout.Nodes(c.Nodes) {
 		if err := c.node(ctx, plane, n); err != nil {
+			return err
+		}
+		nodes = append(nodes, "node/"+n.Name())
+	}
+	if err := c.kubectl(ctx, "", nodes...); err != nil {
+		return err
+	}
+	for _, n := range layout.Nodes(c.Nodes) {
+		if err := c.runner().Enforce(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -283,11 +293,6 @@ func (c Cluster) addons(ctx context.Context, builder program.Builder) error {
 	}
 	if err := c.kubectl(ctx, addons.Manifests(coredns), "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		return err
-	}
-	for _, n := range layout.Nodes(c.Nodes) {
-		if err := c.kubectl(ctx, "", "wait", "--for=create", "node/"+n.Name(), "--timeout=60s"); err != nil {
-			return err
-		}
 	}
 	if err := c.kubectl(ctx, "", "wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"); err != nil {
 		return err

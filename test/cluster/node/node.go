@@ -80,6 +80,19 @@ func (r Runner) Up(ctx context.Context, n layout.Node, kubeconfig string) error 
 	return nil
 }
 
+// Enforce starts what enforces NetworkPolicies on a node. It ends at once unless the cluster knows the node by then.
+func (r Runner) Enforce(ctx context.Context, n layout.Node) error {
+	return r.Supervisor.Start(ctx, process.Process{
+		Name: n.Process(KubeRouter), Namespace: n.Name(),
+		Command: []string{
+			filepath.Join(r.Binaries, KubeRouter),
+			"--kubeconfig=" + controlplane.Kubeconfig("super-admin.conf"), "--hostname-override=" + n.Name(),
+			"--run-firewall=true", "--run-router=false", "--run-service-proxy=false", "--run-loadbalancer=false",
+			"--service-cluster-ip-range=" + layout.ServicePrefix, "--health-port=0", "--metrics-port=0",
+		},
+	})
+}
+
 func (r Runner) processes(n layout.Node, kubeconfig string) []process.Process {
 	inNode := func(program string, argv ...string) process.Process {
 		return process.Process{Name: n.Process(program), Namespace: n.Name(), Command: argv}
@@ -100,12 +113,6 @@ func (r Runner) processes(n layout.Node, kubeconfig string) []process.Process {
 			"--cert-dir="+filepath.Join(n.KubeletFolder(), "pki"),
 		),
 		configured(KubeProxy, "kube-proxy.json", binary(KubeProxy), "--config="+filepath.Join(n.Folder(), "kube-proxy.json"), "--hostname-override="+n.Name()),
-		inNode(
-			KubeRouter, binary(KubeRouter),
-			"--kubeconfig="+administrator, "--hostname-override="+n.Name(),
-			"--run-firewall=true", "--run-router=false", "--run-service-proxy=false", "--run-loadbalancer=false",
-			"--service-cluster-ip-range="+layout.ServicePrefix, "--health-port=0", "--metrics-port=0",
-		),
 		inNode(Driver, binary(Driver), "--node="+n.Name(), "--volumes="+layout.Volumes(), "--kubelet="+n.KubeletFolder()),
 	}
 	if n != layout.ControlPlane() {
@@ -168,7 +175,11 @@ type file struct {
 	content string
 }
 
+// write leaves a file alone that is as it should be: kube-proxy ends when its configuration is written.
 func (f file) write() error {
+	if now, err := os.ReadFile(f.path); err == nil && string(now) == f.content {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil { //nolint:gosec // Nothing secret.
 		return fmt.Errorf("cannot create the folder of %q: %w", f.path, err)
 	}

@@ -31,8 +31,12 @@ func RemoveAll(ctx context.Context) error {
 
 // Crash ends a node as a power failure would: nothing of it gets to tell anybody, and what it kept in memory is gone.
 func (r Runner) Crash(ctx context.Context, n layout.Node) error {
+	names := []string{n.Process(KubeRouter)}
 	for _, p := range r.processes(n, "") {
-		if err := r.Supervisor.Kill(p.Name); err != nil {
+		names = append(names, p.Name)
+	}
+	for _, name := range names {
+		if err := r.Supervisor.Kill(name); err != nil {
 			return err
 		}
 	}
