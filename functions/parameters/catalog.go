@@ -3,17 +3,21 @@
 package parameters
 
 import (
-	"embed"
+	_ "embed" // The catalogs.
 	"encoding/csv"
 	"fmt"
 	"strings"
 )
 
-// catalogs hold what pg_settings says in each version of PostgreSQL, one line a setting. They are generated from the
+// Catalogs hold what pg_settings says in each version of PostgreSQL, one line a setting. They are generated from the
 // database images; see the folder's generator.
-//
-//go:embed catalog/*.csv
-var catalogs embed.FS
+var (
+	//go:embed catalog/15.csv
+	catalog15 string
+
+	//go:embed catalog/17.csv
+	catalog17 string
+)
 
 // Columns of a catalog.
 const (
@@ -110,11 +114,13 @@ func find(catalog, name string) int {
 }
 
 func read(version string) (string, error) {
-	b, err := catalogs.ReadFile("catalog/" + version + ".csv")
-	if err != nil {
-		return "", fmt.Errorf("there is no list of the settings of PostgreSQL %q", version)
+	switch version {
+	case "15":
+		return catalog15, nil
+	case "17":
+		return catalog17, nil
 	}
-	return string(b), nil
+	return "", fmt.Errorf("there is no list of the settings of PostgreSQL %q", version)
 }
 
 func parse(line string) (Setting, error) {
