@@ -44,10 +44,11 @@ func (p Pair) Equal(o Pair) bool {
 	return bytes.Equal(p.Certificate, o.Certificate) && bytes.Equal(p.Key, o.Key)
 }
 
-// NewAuthority makes a certificate authority that is called name.
+// NewAuthority makes a certificate authority for what is called name. Its own name differs from that of what it vouches
+// for: OpenSSL takes a certificate whose issuer is called as its subject for one that vouches for itself.
 func NewAuthority(name string, now time.Time, rand io.Reader) (Pair, error) {
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: name, Organization: []string{"xdbcluster"}},
+		Subject:               pkix.Name{CommonName: name + " authority", Organization: []string{"xdbcluster"}},
 		NotBefore:             now.Add(-skew),
 		NotAfter:              now.Add(AuthorityLifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,

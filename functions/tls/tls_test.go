@@ -42,6 +42,17 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
+// TestIssuer checks what Go does not mind and OpenSSL, in PostgreSQL's clients and in Patroni, refuses.
+func TestIssuer(t *testing.T) {
+	certificate, err := parseCertificate(leaf(t, authority(t, 1), "demo-rw.shop.svc").Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if certificate.Issuer.String() == certificate.Subject.String() {
+		t.Errorf("the certificate and its issuer are both called %s: OpenSSL calls that self-signed", certificate.Subject)
+	}
+}
+
 func TestCheckLeaf(t *testing.T) {
 	ca, other := authority(t, 1), authority(t, 2)
 	good := leaf(t, ca, "demo-rw.shop.svc", "*.demo-pods")
