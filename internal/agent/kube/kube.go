@@ -116,19 +116,20 @@ func (c *Client) WriteReport(ctx context.Context, report instance.Report) error 
 	return c.patchConfigMap(ctx, c.cluster.Reports(), patch)
 }
 
-// Own lets Patroni's ConfigMaps go with the composite. It says whether all that there are were seen to be owned.
+// Own lets Patroni's ConfigMaps go with the composite. It says whether there are some and all that there are are owned.
 func (c *Client) Own(ctx context.Context, owner instance.Owner) (bool, error) {
-	all := true
+	some := false
 	for _, name := range c.cluster.PatroniConfigMaps() {
 		owned, err := c.own(ctx, name, owner)
 		if err != nil {
 			return false, err
 		}
-		all = all && owned
+		some = some || owned
 	}
-	return all, nil
+	return some, nil
 }
 
+// own says whether there is a ConfigMap of that name, and sees to it that it is owned.
 func (c *Client) own(ctx context.Context, name string, owner instance.Owner) (bool, error) {
 	getCtx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

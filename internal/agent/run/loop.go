@@ -29,6 +29,9 @@ const (
 	// volumeInterval is how often the agent asks after a volume that is growing.
 	volumeInterval = 3 * time.Second
 
+	// ownedInterval is how often the agent looks for state of Patroni's that nobody owns.
+	ownedInterval = 5 * time.Minute
+
 	// full is how full a volume may be before someone should know.
 	full = 0.85
 )
@@ -58,6 +61,7 @@ type loop struct {
 	restarting atomic.Bool
 	waited     int // Turns for which a restart has been pending.
 	owned      bool
+	ownChecked time.Time
 	metrics    bool
 
 	adminRevision string // Of the credentials that were set.
@@ -84,6 +88,7 @@ func (l *loop) turn(ctx context.Context) {
 	l.keepInCheck(ctx, member)
 	l.lookAtVolume(ctx, config)
 	l.lookAtMounts(ctx, config)
+	l.own(ctx, config)
 
 	facts := report.Facts{PodUID: l.env.PodUID, Node: l.env.Node, Config: config, Member: member}
 	if member != nil && member.State == "running" {
@@ -158,11 +163,22 @@ func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, member 
 		l.complain("metrics", err)
 		l.metrics = err == nil
 	}
-	if !l.owned {
-		owned, err := l.kube.Own(ctx, config.Owner)
-		l.complain("owner", err)
-		l.owned = owned
+}
+
+// own looks often until Patroni's state is owned, and seldom after: Patroni makes some of it only when it needs it.
+func (l *loop) own(ctx context.Context, config instance.Config) {
+	interval := tick
+	if l.owned {
+		interval = ownedInterval
 	}
+	now := time.Now()
+	if now.Sub(l.ownChecked) < interval {
+		return
+	}
+	l.ownChecked = now
+	owned, err := l.kube.Own(ctx, config.Owner)
+	l.complain("owner", err)
+	l.owned = owned
 }
 
 // giveParameters lets Patroni have the parameters, which hands them to every instance and reloads.
