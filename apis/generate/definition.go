@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	xpextv1 "github.com/crossplane/crossplane/apis/v2/apiextensions/v1"
+	xpcore "github.com/crossplane/crossplane/apis/v2/core/v2"
 	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +18,9 @@ import (
 
 // maximumValueLength bounds texts in maps: a rule over values of any length would cost the API server too much.
 const maximumValueLength = 1024
+
+// maximumQuantityLength bounds quantities for the same reason. No sensible one is as long.
+const maximumQuantityLength = 32
 
 // dbclusterDefinition turns the generated schema of the claim into the definition of composite and claim.
 func dbclusterDefinition(generated []byte) (*xpextv1.CompositeResourceDefinition, error) {
@@ -42,10 +46,13 @@ func dbclusterDefinition(generated []byte) (*xpextv1.CompositeResourceDefinition
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.crossplane.io/v1", Kind: "CompositeResourceDefinition"},
 		ObjectMeta: metav1.ObjectMeta{Name: "xdbclusters." + v1alpha1.Group, Labels: inUse()},
 		Spec: xpextv1.CompositeResourceDefinitionSpec{
-			Metadata:   &xpextv1.CompositeResourceDefinitionSpecMetadata{Labels: inUse()},
-			Group:      v1alpha1.Group,
-			Names:      extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindXDBCluster, Plural: "xdbclusters", Singular: "xdbcluster", ListKind: "XDBClusterList"},
-			ClaimNames: &extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindDBCluster, Plural: "dbclusters", Singular: "dbcluster", ListKind: "DBClusterList", ShortNames: []string{"dbc"}},
+			Metadata: &xpextv1.CompositeResourceDefinitionSpecMetadata{Labels: inUse()},
+			Group:    v1alpha1.Group,
+			Names:    extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindXDBCluster, Plural: "xdbclusters", Singular: "xdbcluster", ListKind: "XDBClusterList"},
+			// Foreground: the claim is there until all that it had is gone, so that one of the same name cannot meet the remains.
+			DefaultCompositeDeletePolicy:   ptr(xpcore.CompositeDeleteForeground),
+			DefaultCompositionUpdatePolicy: ptr(xpcore.UpdateAutomatic),
+			ClaimNames:                     &extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindDBCluster, Plural: "dbclusters", Singular: "dbcluster", ListKind: "DBClusterList", ShortNames: []string{"dbc"}},
 			Versions: []xpextv1.CompositeResourceDefinitionVersion{{
 				Name: v1alpha1.Version, Served: true, Referenceable: true,
 				Schema:                   &xpextv1.CompositeResourceValidation{OpenAPIV3Schema: runtime.RawExtension{Raw: raw}},
@@ -81,19 +88,47 @@ func complete(schema *extv1.JSONSchemaProps) error {
 		return err
 	}
 	parameters.AdditionalProperties.Schema.MaxLength = ptr(int64(maximumValueLength))
+	parameters.AdditionalProperties.Schema.XValidations = extv1.ValidationRules{{
+		Rule:    `self.matches('^[^\\x00-\\x1f\\x7f]*$')`,
+		Message: "must be a single line without control characters",
+	}}
 	parameters.XValidations = append(parameters.XValidations, ownedRules()...)
-	return set(schema, *parameters, "spec", "primarySpec", "parameters")
+	if err := set(schema, *parameters, "spec", "primarySpec", "parameters"); err != nil {
+		return err
+	}
+	spec := schema.Properties["spec"]
+	spec = withoutPatterns(spec)
+	schema.Properties["spec"] = spec
+	return nil
 }
 
-// ownedRules refuse the settings that the system owns. The message names all that its reason is about: one that is computed
-// from what was given would cost more than the API server lets a rule cost.
+// withoutPatterns returns a schema in which quantities are judged by their rules alone, whose messages say what would be
+// right. The pattern that they would have besides says nothing to a person.
+func withoutPatterns(schema extv1.JSONSchemaProps) extv1.JSONSchemaProps {
+	if schema.XIntOrString {
+		schema.Pattern = ""
+		schema.MaxLength = ptr(int64(maximumQuantityLength))
+	}
+	for name, property := range schema.Properties {
+		schema.Properties[name] = withoutPatterns(property)
+	}
+	if schema.Items != nil && schema.Items.Schema != nil {
+		*schema.Items.Schema = withoutPatterns(*schema.Items.Schema)
+	}
+	return schema
+}
+
+// ownedRules refuse the settings that the system owns: a rule for each, because a message that is computed from what was
+// given would cost more than the API server lets a rule cost.
 func ownedRules() extv1.ValidationRules {
 	rules := extv1.ValidationRules{}
 	for _, o := range v1alpha1.SystemParameters() {
-		rules = append(rules, extv1.ValidationRule{
-			Rule:    "!self.exists(k, k in ['" + strings.Join(o.Names, "', '") + "'])",
-			Message: "these parameters cannot be set, because " + o.Reason + ": " + strings.Join(o.Names, ", "),
-		})
+		for _, name := range o.Names {
+			rules = append(rules, extv1.ValidationRule{
+				Rule:    fmt.Sprintf("!('%s' in self)", name),
+				Message: fmt.Sprintf("%s cannot be set: %s", name, o.Reason),
+			})
+		}
 	}
 	return rules
 }

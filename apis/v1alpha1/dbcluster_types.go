@@ -15,11 +15,11 @@ const (
 
 // A DBCluster is a PostgreSQL database cluster.
 //
-// A claim's name has 46 characters at most because the composite's has six more, and a StatefulSet's 52 at most. The
-// composite has the same schema; what tells it apart is that its name was generated.
+// Its name has 46 characters at most: a StatefulSet's has 52 at most, and a few are kept for names made from the claim's.
+// The composite behind a claim has the same schema; its name is made by Crossplane and no rule is about it.
 //
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name names Services too: it must begin with a letter, end with a letter or digit, and hold lower-case letters, digits and hyphens only"
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= (has(self.metadata.generateName) ? 52 : 46)",message="metadata.name can have 46 characters at most, because it names a StatefulSet: choose a shorter one"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'DBCluster' || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name names Services too: it must begin with a letter, end with a letter or digit, and hold lower-case letters, digits and hyphens only"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'DBCluster' || size(self.metadata.name) <= 46",message="metadata.name can have 46 characters at most, because a StatefulSet and what belongs to it are named by it: choose a shorter one"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 type DBCluster struct {
@@ -66,8 +66,8 @@ type DBClusterSpec struct {
 	// DatabaseImage is the container image that every instance runs, in place of the platform's image for the version. It
 	// must be built from the project's Containerfile and have the major version that primarySpec.version names.
 	//
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9][-a-zA-Z0-9._:/@]*$')",message="databaseImage must be the reference of a container image, for example registry.example.org/postgresql:17.12"
 	// +optional
 	DatabaseImage string `json:"databaseImage,omitempty"`
 
@@ -117,8 +117,8 @@ type TLSSpec struct {
 type SecretReference struct {
 	// Name of the Secret.
 	//
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="must be the name of a Secret in the claim's namespace: lower-case letters, digits, hyphens and dots"
 	Name string `json:"name"`
 }
 
@@ -154,8 +154,7 @@ type PrimarySpec struct {
 	// the setting needs it; the status says which. Settings that the system owns are refused.
 	//
 	// +kubebuilder:validation:MaxProperties=200
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z_][a-z0-9_.]*$'))",message="names of parameters are in lower case, as in postgresql.conf, for example work_mem"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !self[k].contains('\\n'))",message="values of parameters are single lines"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 128 && k.matches('^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$'))",message="names of parameters are in lower case, as in postgresql.conf, for example work_mem or auto_explain.log_analyze"
 	// +optional
 	Parameters map[string]string `json:"parameters,omitempty"`
 
@@ -187,28 +186,29 @@ type ResourcesSpec struct {
 	// some to spare.
 	//
 	// +kubebuilder:default="1"
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="cpu must be greater than 0, for example 2 or 500m"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('10m')) >= 0 && quantity(string(self)).compareTo(quantity('1024')) <= 0",message="cpu must be a quantity between 10m and 1024, for example 2 or 500m"
 	// +optional
 	CPU resource.Quantity `json:"cpu,omitempty"`
 
 	// Memory of every instance, for example 8Gi: reserved, and its limit; at least 128Mi. PostgreSQL's buffers are sized by
 	// it.
 	//
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('128Mi')) >= 0",message="memory must be at least 128Mi, or PostgreSQL does not start"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('128Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Ti')) <= 0",message="memory must be a quantity between 128Mi and 64Ti, for example 8Gi: PostgreSQL does not start with less"
 	Memory resource.Quantity `json:"memory"`
 
 	// Disks of every instance. There must be a DataDisk.
 	//
 	// +listType=map
 	// +listMapKey=name
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=1
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:XValidation:rule="self.exists(d, d.name == 'DataDisk')",message="disks must hold a disk with the name DataDisk and a size"
 	Disks []DiskSpec `json:"disks"`
 }
 
 // DiskName says what a disk is for.
 //
-// +kubebuilder:validation:Enum=DataDisk
+// +kubebuilder:validation:MaxLength=32
+// +kubebuilder:validation:XValidation:rule="self == 'DataDisk'",message="this version keeps everything on one disk: name it DataDisk, and leave out other disks"
 type DiskName string
 
 // Names of disks.
@@ -229,14 +229,14 @@ type DiskSpec struct {
 
 	// Size of the disk, for example 10Gi; at least 512Mi. It can grow where the storage class allows it; it cannot shrink.
 	//
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('512Mi')) >= 0",message="size must be at least 512Mi: a new database with its WAL needs that much"
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="size cannot shrink: a file system in use cannot; create a second DBCluster with a smaller disk and move the data with pg_dump and pg_restore"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('512Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Pi')) <= 0",message="size must be a quantity between 512Mi and 1Pi, for example 10Gi: a new database with its WAL needs that much"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="size cannot shrink: a file system in use cannot; create a second DBCluster with a smaller disk and move the data with pg_dump and pg_restore"
 	Size resource.Quantity `json:"size"`
 
 	// StorageClass of the disk. By default the one that the Kubernetes cluster has as its default. It cannot be changed.
 	//
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="storageClass must be the name of a StorageClass: lower-case letters, digits, hyphens and dots"
 	// +optional
 	StorageClass string `json:"storageClass,omitempty"`
 
@@ -261,8 +261,8 @@ type DiskSpec struct {
 
 	// VolumeName picks the PersistentVolume by its name. It cannot be changed.
 	//
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="volumeName must be the name of a PersistentVolume: lower-case letters, digits, hyphens and dots"
 	// +optional
 	VolumeName string `json:"volumeName,omitempty"`
 }
@@ -276,6 +276,7 @@ type DiskAccessMode string
 type SchedulingConfig struct {
 	// NodeSelector are labels that a node must have.
 	//
+	// +kubebuilder:validation:MaxProperties=32
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
