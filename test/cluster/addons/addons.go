@@ -1,4 +1,4 @@
-// Package addons holds the manifests of what every cluster needs beside its control plane: names and volumes.
+// Package addons holds the manifests of what every cluster needs beside its control plane: access, names and volumes.
 package addons
 
 import (
@@ -7,6 +7,9 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 )
+
+//go:embed access.yaml
+var access string //nolint:gochecknoglobals // Embedding needs a variable.
 
 //go:embed coredns.yaml
 var coredns string //nolint:gochecknoglobals // Embedding needs a variable.
@@ -19,5 +22,5 @@ func Manifests(corednsImage string) string {
 	dns := strings.NewReplacer(
 		"COREDNS_IMAGE", corednsImage, "DNS_SERVICE", layout.DNSService, "CLUSTER_DOMAIN", layout.ClusterDomain,
 	).Replace(coredns)
-	return dns + "---\n" + storage
+	return strings.Join([]string{access, dns, storage}, "---\n")
 }

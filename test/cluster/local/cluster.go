@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/addons"
 	"github.com/xdbcluster/xdbcluster/test/cluster/controlplane"
@@ -23,9 +22,6 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/progress"
 	"github.com/xdbcluster/xdbcluster/tools/program"
 )
-
-// stopTimeout is how long a process may take to end before it is killed.
-const stopTimeout = 5 * time.Second
 
 // pauseImage is what holds a Pod's namespaces.
 const pauseImage = layout.Registry + "/xdbcluster/local/pause:v1"
@@ -87,7 +83,7 @@ func (c Cluster) Down(ctx context.Context) error {
 	}
 	defer unlock()
 	return c.Progress.Step("Local cluster down", func() error {
-		err := errors.Join(stopProcesses(c.supervisor()), node.RemoveAll(ctx))
+		err := errors.Join(killProcesses(c.supervisor()), node.RemoveAll(ctx))
 		if err != nil {
 			return err // The rest is needed to try again.
 		}
@@ -125,8 +121,9 @@ func atLeastExisting(nodes int) (int, error) {
 	return nodes, nil
 }
 
-// stopProcesses stops kubelets before the container runtimes that they would wait for.
-func stopProcesses(s process.Supervisor) error {
+// killProcesses ends all there is: nothing that they could still write down is kept. Kubelets go before the container
+// runtimes, or they would start containers anew.
+func killProcesses(s process.Supervisor) error {
 	names, err := s.Names()
 	if err != nil {
 		return err
@@ -135,7 +132,7 @@ func stopProcesses(s process.Supervisor) error {
 	for _, last := range []bool{false, true} {
 		for _, name := range names {
 			if strings.HasPrefix(name, node.Containerd) == last {
-				errs = append(errs, s.Stop(name, stopTimeout))
+				errs = append(errs, s.Kill(name))
 			}
 		}
 	}
@@ -252,17 +249,15 @@ func (c Cluster) nodes(ctx context.Context, builder program.Builder) error {
 	if err != nil {
 		return err
 	}
-	nodes := []string{"wait", "--for=create", "--timeout=60s"}
 	for _, n := range layout.Nodes(c.Nodes) {
 		if err := c.node(ctx, plane, n); err != nil {
 			return err
 		}
-		nodes = append(nodes, "node/"+n.Name())
-	}
-	if err := c.kubectl(ctx, "", nodes...); err != nil {
-		return err
 	}
 	for _, n := range layout.Nodes(c.Nodes) {
+		if err := c.kubectl(ctx, "", "wait", "--for=create", "node/"+n.Name(), "--timeout=60s"); err != nil {
+			return err
+		}
 		if err := c.runner().Enforce(ctx, n); err != nil {
 			return err
 		}

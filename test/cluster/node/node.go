@@ -217,8 +217,9 @@ state = %q
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
   SystemdCgroup = false
+  Root = %q
 `, filepath.Join(n.Folder(), "containerd"), filepath.Join(runFolder(n), "containerd"), n.ContainerdSocket(), pause,
-		filepath.Join(n.Folder(), "cni"), filepath.Join(n.Folder(), "registries"))
+		filepath.Join(n.Folder(), "cni"), filepath.Join(n.Folder(), "registries"), filepath.Join(runFolder(n), "runc"))
 }
 
 func registryConfig() string {
@@ -264,6 +265,7 @@ func kubeletConfig(n layout.Node) (file, error) {
 		"serializeImagePulls":          false,
 		"healthzPort":                  0,
 		"enableControllerAttachDetach": true,
+		"syncFrequency":                "10s", // A file system grows at its Pod's next synchronisation, by default a minute apart.
 		"kubeAPIQPS":                   100,
 		"kubeAPIBurst":                 200,
 	})

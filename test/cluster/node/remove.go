@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,10 +24,10 @@ func RemoveAll(ctx context.Context) error {
 	for _, n := range layout.Nodes(layout.MaxNodes) {
 		errs = append(
 			errs, endContainers(n), unmountUnder(ctx, runFolder(n), n.Folder()), removeCgroups(n),
-			os.RemoveAll(runFolder(n)), os.RemoveAll(logFolder(n)),
+			removeLeftovers(n), os.RemoveAll(runFolder(n)), os.RemoveAll(logFolder(n)),
 		)
 	}
-	return errors.Join(append(errs, removeLeftovers())...)
+	return errors.Join(errs...)
 }
 
 // Crash ends a node as a power failure would: nothing of it gets to tell anybody, and what it kept in memory is gone.
@@ -56,20 +57,37 @@ func freeze(n layout.Node, state string) error {
 	return nil
 }
 
-// removeLeftovers removes what others than this program wrote outside of the cluster's folders: the CNI plugins' notes and
-// the kubelet's links to logs that are gone.
-func removeLeftovers() error {
-	leftovers, err := filepath.Glob("/var/lib/cni/results/xdb-*")
+// removeLeftovers removes what others than this program wrote about a node outside of the cluster's folders: the network
+// plugins' notes on its Pods, the kubelet's links to its logs, and the sockets of its containers' shims.
+func removeLeftovers(n layout.Node) error {
+	leftovers := []string{}
+	sandboxes, err := filepath.Glob(filepath.Join(n.Folder(), "containerd", "io.containerd.grpc.v1.cri", "sandboxes", "*"))
 	if err != nil {
-		return fmt.Errorf("cannot list the notes of network plugins: %w", err)
+		return fmt.Errorf("cannot list the Pods of node %q: %w", n.Name(), err)
+	}
+	for _, s := range sandboxes {
+		notes, err := filepath.Glob("/var/lib/cni/results/*-" + filepath.Base(s) + "-*")
+		if err != nil {
+			return fmt.Errorf("cannot list the notes of network plugins: %w", err)
+		}
+		leftovers = append(leftovers, notes...)
 	}
 	links, err := filepath.Glob("/var/log/containers/*.log")
 	if err != nil {
 		return fmt.Errorf("cannot list links to logs: %w", err)
 	}
 	for _, l := range links {
-		if target, err := os.Readlink(l); err == nil && strings.HasPrefix(target, podLogs+"/xdb-node-") {
+		if target, err := os.Readlink(l); err == nil && strings.HasPrefix(target, logFolder(n)+"/") {
 			leftovers = append(leftovers, l)
+		}
+	}
+	sockets, err := filepath.Glob("/run/containerd/s/*")
+	if err != nil {
+		return fmt.Errorf("cannot list the sockets of shims: %w", err)
+	}
+	for _, s := range sockets {
+		if abandoned(s) {
+			leftovers = append(leftovers, s)
 		}
 	}
 	errs := []error{}
@@ -77,6 +95,15 @@ func removeLeftovers() error {
 		errs = append(errs, os.RemoveAll(l))
 	}
 	return errors.Join(errs...)
+}
+
+// abandoned says whether nothing listens on a socket any more.
+func abandoned(socket string) bool {
+	conn, err := net.Dial("unix", socket)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 func runFolder(n layout.Node) string { return "/run/" + n.Name() }
