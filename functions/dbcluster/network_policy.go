@@ -43,8 +43,13 @@ func ingress(c cluster) []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfig
 
 func egress(c cluster) []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration {
 	return []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration{
-		// DNS, which may be a Service or a cache on the node.
-		applynetworkingv1.NetworkPolicyEgressRule().WithPorts(port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53)),
+		// DNS. Policies see the port of the Pod, not of the Service, and DNS servers that are not root cannot have 53: it is
+		// 5353 on OpenShift, and whatever it likes behind Kubernetes' own label. A cache on the node has no Pod to select.
+		applynetworkingv1.NetworkPolicyEgressRule().WithPorts(
+			port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53), port(corev1.ProtocolUDP, 5353), port(corev1.ProtocolTCP, 5353)),
+		applynetworkingv1.NetworkPolicyEgressRule().WithTo(applynetworkingv1.NetworkPolicyPeer().
+			WithNamespaceSelector(metav1.LabelSelector()).
+			WithPodSelector(metav1.LabelSelector().WithMatchLabels(map[string]string{"k8s-app": "kube-dns"}))),
 		// The API server. Its address cannot be known here, and is behind a Service's.
 		applynetworkingv1.NetworkPolicyEgressRule().WithPorts(tcp(443), tcp(6443)),
 		// The instances among themselves.
