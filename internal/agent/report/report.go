@@ -22,6 +22,10 @@ type Facts struct {
 	// Config that is wanted.
 	Config instance.Config
 
+	// SystemIdentifier is the one of the database on the volume. Empty until it was born. It is known before PostgreSQL
+	// runs, so that a cluster which only starts again is not taken for a new one.
+	SystemIdentifier string
+
 	// Member is what Patroni said. Nil when it did not answer.
 	Member *patroni.Member
 
@@ -43,7 +47,8 @@ type Facts struct {
 func Build(f Facts) instance.Report {
 	r := instance.Report{
 		Pod: f.PodUID, Node: f.Node, Role: instance.RoleUnknown, State: instance.StateStarting,
-		CertificateRevision: f.CertificateRevision, DataDiskSize: f.DataDiskSize, AppliedBy: f.AppliedBy,
+		SystemIdentifier: f.SystemIdentifier, CertificateRevision: f.CertificateRevision, DataDiskSize: f.DataDiskSize,
+		AppliedBy: f.AppliedBy,
 		Incidents: slices.SortedFunc(slices.Values(f.Incidents), func(a, b instance.Incident) int { return strings.Compare(a.Code, b.Code) }),
 	}
 	if !f.CertificateExpiry.IsZero() {
@@ -53,7 +58,10 @@ func Build(f Facts) instance.Report {
 		return r
 	}
 	r.Role, r.State = role(*f.Member), state(*f.Member)
-	r.Timeline, r.SystemIdentifier = f.Member.Timeline, f.Member.SystemIdentifier
+	r.Timeline = f.Member.Timeline
+	if f.Member.SystemIdentifier != "" {
+		r.SystemIdentifier = f.Member.SystemIdentifier
+	}
 	r.ServerVersion = Version(f.Member.ServerVersion)
 	if r.Role == instance.RolePrimary {
 		r.AdminRevision = f.AdminRevision

@@ -90,7 +90,10 @@ func (l *loop) turn(ctx context.Context) {
 	l.lookAtMounts(ctx, config)
 	l.own(ctx, config)
 
-	facts := report.Facts{PodUID: l.env.PodUID, Node: l.env.Node, Config: config, Member: member}
+	facts := report.Facts{
+		PodUID: l.env.PodUID, Node: l.env.Node, Config: config, Member: member,
+		SystemIdentifier: l.volume.Identity().SystemIdentifier,
+	}
 	if member != nil && member.State == "running" {
 		l.act(ctx, config, member, &facts)
 	}
