@@ -26,6 +26,9 @@ import (
 // pauseImage is what holds a Pod's namespaces.
 const pauseImage = layout.Registry + "/xdbcluster/local/pause:v1"
 
+// registry is the program that keeps images and packages.
+const registry = "registry"
+
 // A Cluster is the Kubernetes cluster of this machine.
 type Cluster struct {
 	// Project is this project's folder.
@@ -143,13 +146,15 @@ func killProcesses(s process.Supervisor) error {
 func programs() []string {
 	return []string{
 		controlplane.Etcd, controlplane.APIServer, controlplane.ControllerManager, controlplane.Scheduler, controlplane.Kubeadm,
-		node.Kubelet, node.KubeProxy, node.KubeRouter, node.Provisioner, node.Resizer, "kubectl", "coredns", "crane",
+		node.Kubelet, node.KubeProxy, node.KubeRouter, node.Provisioner, node.Resizer, "kubectl", "coredns",
 	}
 }
 
 // own are the programs of this project that the cluster runs, by their packages.
 func own() map[string]string {
-	return map[string]string{node.Driver: "./test/cluster/storage/driver", "pause": "./test/cluster/pause"}
+	return map[string]string{
+		node.Driver: "./test/cluster/storage/driver", registry: "./test/cluster/registry/serve", "pause": "./test/cluster/pause",
+	}
 }
 
 func (c Cluster) builder() (program.Builder, error) {
@@ -217,13 +222,9 @@ func (c Cluster) controlPlane(ctx context.Context, builder program.Builder) erro
 }
 
 func (c Cluster) registry(ctx context.Context) error {
-	folder := filepath.Join(layout.State, "registry")
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		return fmt.Errorf("cannot create the registry's folder: %w", err)
-	}
 	return c.supervisor().Start(ctx, process.Process{
-		Name:    "registry",
-		Command: []string{filepath.Join(c.binaries(), "crane"), "registry", "serve", "--address", layout.Registry, "--disk", folder},
+		Name:    registry,
+		Command: []string{filepath.Join(c.binaries(), registry), "--address", layout.Registry, "--folder", filepath.Join(layout.State, registry)},
 	})
 }
 
