@@ -3,7 +3,8 @@ package image
 import (
 	"os"
 	"path/filepath"
-	"testing")
+	"testing"
+)
 
 func TestBuild(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "binary")
