@@ -2,6 +2,7 @@ package dbcluster
 
 import (
 	"fmt"
+	"maps"
 
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 
@@ -13,17 +14,21 @@ import (
 // deleted. The mark identifies the Pod template that the StatefulSet is to have.
 func objects(c cluster, p plan) (contents map[string]map[string]any, mark string, err error) {
 	shapes := map[string]any{
-		naming.ObjectAuthority:           authoritySecret(c, p),
-		naming.ObjectCredentials:         credentialsSecret(c, p),
-		naming.ObjectReports:             reportsConfigMap(c),
-		naming.ObjectServiceAccount:      serviceAccount(c),
-		naming.ObjectRole:                role(c),
-		naming.ObjectRoleBinding:         roleBinding(c),
-		naming.ObjectReadWrite:           readWriteService(c),
-		naming.ObjectReadOnly:            readOnlyService(c),
-		naming.ObjectPods:                podsService(c),
-		naming.ObjectPodDisruptionBudget: podDisruptionBudget(c),
-		naming.ObjectNetworkPolicy:       networkPolicy(c),
+		naming.ObjectAuthority:   authoritySecret(c, p),
+		naming.ObjectCredentials: credentialsSecret(c, p),
+	}
+	if !p.Bare {
+		maps.Copy(shapes, map[string]any{
+			naming.ObjectReports:             reportsConfigMap(c),
+			naming.ObjectServiceAccount:      serviceAccount(c),
+			naming.ObjectRole:                role(c),
+			naming.ObjectRoleBinding:         roleBinding(c),
+			naming.ObjectReadWrite:           readWriteService(c),
+			naming.ObjectReadOnly:            readOnlyService(c),
+			naming.ObjectPods:                podsService(c),
+			naming.ObjectPodDisruptionBudget: podDisruptionBudget(c),
+			naming.ObjectNetworkPolicy:       networkPolicy(c),
+		})
 	}
 	if p.Certificate != nil {
 		shapes[naming.ObjectCertificate] = certificateSecret(c, p)
@@ -39,7 +44,7 @@ func objects(c cluster, p plan) (contents map[string]map[string]any, mark string
 			return nil, "", err
 		}
 	}
-	if c.Protected {
+	if p.Protected {
 		protect(shapes, c)
 	}
 

@@ -29,6 +29,14 @@ type plan struct {
 	Connection  map[string][]byte
 	Config      *instance.Config
 
+	// Bare says that there is nothing but the authority and the credentials yet, and is to be nothing else: Crossplane
+	// writes one object after the other and calls again after the last, so the fewer there are in the first call, the
+	// sooner is the second.
+	Bare bool
+
+	// Protected says that deletion is to be refused: as soon as there are instances, whose data it is about.
+	Protected bool
+
 	// Lifetime of Certificate.
 	Lifetime lifetime
 
@@ -82,6 +90,8 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 	p.Connection = planConnection(c, seen, p)
 	p.Config = planConfig(c, seen, p, values, given)
 	p.Instances = planInstances(seen, p)
+	p.Bare = planBare(seen)
+	p.Protected = c.Protected && (seen.Started || len(seen.Usages) > 0)
 	if seen.StatefulSet != nil {
 		p.VolumeClaimTemplates = seen.StatefulSet.VolumeClaimTemplates
 	}
@@ -198,6 +208,17 @@ func planInstances(seen facts, p plan) bool {
 	}
 	return seen.Authority != nil && seen.Credentials != nil &&
 		p.Certificate != nil && p.Admin != nil && p.Connection != nil && p.Config != nil
+}
+
+// planBare says whether this is the first call: what all else is made from is not there, and neither is anything else.
+func planBare(seen facts) bool {
+	others := len(seen.Present)
+	for _, name := range []string{naming.ObjectAuthority, naming.ObjectCredentials} {
+		if seen.Present[name] {
+			others--
+		}
+	}
+	return others == 0 && !seen.Started && (seen.Authority == nil || seen.Credentials == nil)
 }
 
 func parametersAccepted() verdict {
