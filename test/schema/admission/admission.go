@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/crossplane/crossplane-runtime/v2/pkg/xcrd"
 	xpextv1 "github.com/crossplane/crossplane/apis/v2/apiextensions/v1"
@@ -21,6 +22,7 @@ import (
 	apiservervalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apiextensions-apiserver/pkg/crdserverscheme"
 	"k8s.io/apiextensions-apiserver/pkg/registry/customresource"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
@@ -37,7 +39,32 @@ type UnknownFieldsError struct{ Fields []string }
 
 // Error says it as the API server does.
 func (e UnknownFieldsError) Error() string {
-	return fmt.Sprintf("strict decoding error: unknown field %q", e.Fields)
+	unknown := make([]string, 0, len(e.Fields))
+	for _, field := range e.Fields {
+		unknown = append(unknown, fmt.Sprintf("unknown field %q", field))
+	}
+	return "strict decoding error: " + strings.Join(unknown, ", ")
+}
+
+// Refusals returns every reason in an answer of the API server, each with the field that it is about.
+func Refusals(err error) []string {
+	if err == nil {
+		return nil
+	}
+	status := &apierrors.StatusError{}
+	if !errors.As(err, &status) || status.ErrStatus.Details == nil || len(status.ErrStatus.Details.Causes) == 0 {
+		return []string{err.Error()}
+	}
+	reasons := []string{}
+	for _, cause := range status.ErrStatus.Details.Causes {
+		// It accompanies every error after which the API server did not go on, and says nothing of its own.
+		if strings.HasSuffix(cause.Message, "correct the existing errors to complete validation") {
+			continue
+		}
+		reasons = append(reasons, strings.TrimPrefix(cause.Field+": "+cause.Message, "<nil>: "))
+	}
+	slices.Sort(reasons)
+	return reasons
 }
 
 // Definitions are the kinds whose objects can be judged.
@@ -100,6 +127,7 @@ func (d *Definitions) Create(ctx context.Context, object *unstructured.Unstructu
 	if err != nil {
 		return nil, err
 	}
+	rest.FillObjectMetaSystemFields(object)
 	if err := rest.BeforeCreate(k.strategy, request.WithNamespace(ctx, object.GetNamespace()), object); err != nil {
 		return nil, err //nolint:wrapcheck // The API server's own answer is what is asked for.
 	}
