@@ -22,6 +22,7 @@ type Module struct {
 	Sums         []string          `json:"sums,omitempty"`
 	LDFlags      string            `json:"ldflags,omitempty"`
 	Programs     map[string]string `json:"programs"`
+	Main         string            `json:"main,omitempty"`
 }
 
 // LoadCatalog reads a catalog and refuses unknown fields.

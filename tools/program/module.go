@@ -50,6 +50,12 @@ func writeBuildModule(ctx context.Context, m Module, dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600); err != nil {
 		return fmt.Errorf("cannot write go.sum: %w", err)
 	}
+	if m.Main == "" {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(m.Main), 0o600); err != nil {
+		return fmt.Errorf("cannot write the main package of module %q: %w", m.Path, err)
+	}
 	return nil
 }
 

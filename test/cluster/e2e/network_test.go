@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// port is where a probe serves. It is a variable because a probe's port is a pointer's target elsewhere.
-var port = intstr.FromInt32(8080)
+// port is where a probe serves.
+func port() intstr.IntOrString { return intstr.FromInt32(8080) }
 
 // apart asks for another node than the server's where there is one.
 func apart(p *corev1.Pod) {
@@ -31,7 +31,7 @@ func apart(p *corev1.Pod) {
 func (w world) service() {
 	w.create(&corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "server"},
-		Spec:       corev1.ServiceSpec{Selector: map[string]string{"name": "server"}, Ports: []corev1.ServicePort{{Port: 80, TargetPort: port}}},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"name": "server"}, Ports: []corev1.ServicePort{{Port: 80, TargetPort: port()}}},
 	})
 }
 

@@ -102,7 +102,7 @@ func (w world) pod(name string, change func(*corev1.Pod)) {
 			Containers: []corev1.Container{{
 				Name: "probe", Image: w.image, Args: []string{"serve"}, ImagePullPolicy: corev1.PullAlways,
 				ReadinessProbe: &corev1.Probe{
-					PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: port}},
+					PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: port()}},
 				},
 			}},
 		},

@@ -279,12 +279,17 @@ func (c Cluster) runner() node.Runner {
 }
 
 func (c Cluster) addons(ctx context.Context, builder program.Builder) error {
-	m, err := builder.Catalog.Find("coredns")
+	binary, err := builder.Build(ctx, "coredns")
 	if err != nil {
 		return err
 	}
-	coredns := layout.Registry + "/xdbcluster/local/coredns:" + m.Version
-	if err := image.PushBinary(ctx, coredns, filepath.Join(c.binaries(), "coredns"), "/coredns"); err != nil {
+	kept, err := os.Readlink(binary)
+	if err != nil {
+		return fmt.Errorf("cannot tell which CoreDNS was built: %w", err)
+	}
+	// Programs are kept by content, and so is the image: another CoreDNS is another tag, which the cluster rolls out.
+	coredns := layout.Registry + "/xdbcluster/local/coredns:" + strings.TrimPrefix(filepath.Base(kept), "coredns-")
+	if err := image.PushBinary(ctx, coredns, binary, "/coredns"); err != nil {
 		return err
 	}
 	if err := c.kubectl(ctx, addons.Manifests(coredns), "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
