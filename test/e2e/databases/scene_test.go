@@ -38,6 +38,9 @@ const (
 	// rolloutLimit bounds how long a change may take on a machine that is busy with other tests.
 	rolloutLimit = 2 * time.Minute
 
+	// worthTelling is how long something must take to be told of.
+	worthTelling = 3 * time.Second
+
 	// removalLimit bounds how long what a test made takes to go.
 	removalLimit = 2 * time.Minute
 
@@ -75,9 +78,12 @@ func newScene(t *testing.T) *scene {
 func connect(t *testing.T) *scene {
 	t.Helper()
 	kubeconfig := os.Getenv("KUBECONFIG")
+	if kubeconfig == "" {
+		t.Fatal("KUBECONFIG names no cluster: make e2e brings one up and sets it")
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		t.Fatalf("cannot read the kubeconfig %q that KUBECONFIG names (make e2e sets it): %v", kubeconfig, err)
+		t.Fatalf("cannot read the kubeconfig %q that KUBECONFIG names: %v", kubeconfig, err)
 	}
 	config.QPS = -1 // The API server's own fairness is limit enough.
 	config.WarningHandler = rest.NoWarnings{}
@@ -97,9 +103,11 @@ func (s *scene) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), removalLimit)
 	defer cancel()
 	s.keepEvidence(ctx)
+	start := time.Now()
 	if err := s.remove(ctx); err != nil {
 		s.Errorf("cannot remove namespace %q: %v", s.namespace, err)
 	}
+	s.Logf("removed in %s", ago(start))
 }
 
 // keepEvidence keeps what there is to see when the test failed.
@@ -161,9 +169,13 @@ func (s *scene) claims(ctx context.Context) ([]unstructured.Unstructured, error)
 // eventually waits until something is so. The check says what it saw; that is what the test ends with otherwise.
 func (s *scene) eventually(limit time.Duration, what string, check func(ctx context.Context) (seen string, done bool)) {
 	s.Helper()
-	deadline := time.Now().Add(limit)
+	start := time.Now()
+	deadline := start.Add(limit)
 	for {
 		seen, done := check(s.Context())
+		if took := time.Since(start); done && took > worthTelling {
+			s.Logf("%s: after %s", what, took.Round(100*time.Millisecond))
+		}
 		if done {
 			return
 		}

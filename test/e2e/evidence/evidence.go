@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -158,4 +159,38 @@ func write(file string, content []byte) error {
 		return fmt.Errorf("cannot write %q: %w", file, err)
 	}
 	return nil
+}
+
+// tail is how much of a log is kept: the end, which is about what failed.
+const tail = 2 << 20
+
+// Tails keeps the ends of log files.
+func Tails(folder string, logs []string) error {
+	errs := make([]error, 0, len(logs))
+	for _, log := range logs {
+		content, err := readTail(log)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, write(filepath.Join(folder, filepath.Base(log)), content))
+	}
+	return errors.Join(errs...)
+}
+
+func readTail(name string) ([]byte, error) {
+	file, err := os.Open(name) //nolint:gosec // A log of the local cluster.
+	if err != nil {
+		return nil, fmt.Errorf("cannot open log: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // It was only read.
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at log %q: %w", name, err)
+	}
+	content := make([]byte, min(info.Size(), tail))
+	if _, err := file.ReadAt(content, info.Size()-int64(len(content))); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("cannot read log %q: %w", name, err)
+	}
+	return content, nil
 }
