@@ -1,0 +1,70 @@
+package patroni
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+func TestChanges(t *testing.T) {
+	config := instance.Config{
+		Version:    "17",
+		Parameters: map[string]string{"work_mem": "16MB"},
+		Patroni:    instance.Patroni{TTL: 20, LoopWait: 5, RetryTimeout: 5},
+	}
+	const asWanted = `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","primary_start_timeout":0,
+		"postgresql":{"use_slots":true,"use_pg_rewind":true,"parameters":{"work_mem":"16MB"}}}`
+
+	cases := map[string]struct {
+		reason  string
+		current string
+		want    map[string]any
+	}{
+		"AsWanted": {
+			reason:  "What is as it should be is not written again.",
+			current: asWanted,
+			want:    map[string]any{},
+		},
+		"OtherValue": {
+			reason: "A parameter with another value is set, and nothing else.",
+			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","primary_start_timeout":0,
+				"postgresql":{"parameters":{"work_mem":"4MB"}}}`,
+			want: map[string]any{"postgresql": map[string]any{"parameters": map[string]any{"work_mem": "16MB"}}},
+		},
+		"Removed": {
+			reason: "A parameter that the claim no longer has goes back to PostgreSQL's own value.",
+			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","primary_start_timeout":0,
+				"postgresql":{"parameters":{"work_mem":"16MB","jit":"off"}}}`,
+			want: map[string]any{"postgresql": map[string]any{"parameters": map[string]any{"jit": nil}}},
+		},
+		"Timing": {
+			reason: "Timing that somebody changed by hand is set back.",
+			current: `{"ttl":90,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","primary_start_timeout":0,
+				"postgresql":{"parameters":{"work_mem":"16MB"}}}`,
+			want: map[string]any{"ttl": 20},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			current := map[string]any{}
+			if err := json.Unmarshal([]byte(tc.current), &current); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, Changes(config, current)); diff != "" {
+				t.Errorf("\n%s\nChanges(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestSynchronousMode(t *testing.T) {
+	if got := synchronousMode("15"); got != true {
+		t.Errorf("Patroni 3.0.2, which comes with PostgreSQL 15, has no quorum commit: got %v", got)
+	}
+	if got := synchronousMode("17"); got != "quorum" {
+		t.Errorf("Patroni 4 has quorum commit: got %v", got)
+	}
+}
