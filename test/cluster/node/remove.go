@@ -24,7 +24,7 @@ func RemoveAll(ctx context.Context) error {
 	for _, n := range layout.Nodes(layout.MaxNodes) {
 		errs = append(
 			errs, endContainers(n), unmountUnder(ctx, runFolder(n), n.Folder()), removeCgroups(n),
-			removeLeftovers(n), os.RemoveAll(runFolder(n)), os.RemoveAll(logFolder(n)),
+			removeLeftovers(ctx, n), os.RemoveAll(runFolder(n)), os.RemoveAll(logFolder(n)),
 		)
 	}
 	return errors.Join(errs...)
@@ -59,7 +59,7 @@ func freeze(n layout.Node, state string) error {
 
 // removeLeftovers removes what others than this program wrote about a node outside of the cluster's folders: the network
 // plugins' notes on its Pods, the kubelet's links to its logs, and the sockets of its containers' shims.
-func removeLeftovers(n layout.Node) error {
+func removeLeftovers(ctx context.Context, n layout.Node) error {
 	leftovers := []string{}
 	sandboxes, err := filepath.Glob(filepath.Join(n.Folder(), "containerd", "io.containerd.grpc.v1.cri", "sandboxes", "*"))
 	if err != nil {
@@ -86,7 +86,7 @@ func removeLeftovers(n layout.Node) error {
 		return fmt.Errorf("cannot list the sockets of shims: %w", err)
 	}
 	for _, s := range sockets {
-		if abandoned(s) {
+		if abandoned(ctx, s) {
 			leftovers = append(leftovers, s)
 		}
 	}
@@ -98,8 +98,8 @@ func removeLeftovers(n layout.Node) error {
 }
 
 // abandoned says whether nothing listens on a socket any more.
-func abandoned(socket string) bool {
-	conn, err := net.Dial("unix", socket)
+func abandoned(ctx context.Context, socket string) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err == nil {
 		_ = conn.Close()
 	}
@@ -143,7 +143,7 @@ func containerProcesses(n layout.Node) ([]int, error) {
 		if err != nil || filepath.Base(path) != "cgroup.procs" {
 			return ignoreMissing(err)
 		}
-		raw, err := os.ReadFile(path)
+		raw, err := os.ReadFile(path) //nolint:gosec // A file of the cgroup file system.
 		if err != nil {
 			return ignoreMissing(err)
 		}

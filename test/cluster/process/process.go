@@ -73,7 +73,7 @@ func (s Supervisor) Start(ctx context.Context, p Process) error {
 }
 
 func (s Supervisor) launch(ctx context.Context, p Process) (*exec.Cmd, error) {
-	log, err := os.OpenFile(s.LogFile(p.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	log, err := os.OpenFile(s.LogFile(p.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open its log: %w", err)
 	}
