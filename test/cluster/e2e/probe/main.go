@@ -100,7 +100,7 @@ func size(folder string, out io.Writer) error {
 func fill(folder string) error {
 	const limit = 1 << 30
 	file := filepath.Join(folder, "filling")
-	defer os.Remove(file) //nolint:errcheck // The test sees whether there is room again.
+	defer os.Remove(file)     //nolint:errcheck // The test sees whether there is room again.
 	f, err := os.Create(file) //nolint:gosec // The test says where.
 	if err != nil {
 		return err
