@@ -45,7 +45,9 @@ func run(ctx context.Context, names []string) error {
 			return err
 		}
 		if took := time.Since(start); took > time.Second {
-			fmt.Fprintf(os.Stdout, "%-28s %s\n", name, took.Round(100*time.Millisecond))
+			if _, err := fmt.Fprintf(os.Stdout, "%-28s %s\n", name, took.Round(100*time.Millisecond)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

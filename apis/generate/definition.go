@@ -19,6 +19,9 @@ import (
 // maximumValueLength bounds texts in maps: a rule over values of any length would cost the API server too much.
 const maximumValueLength = 1024
 
+// ownedMark stands between a setting that the system owns and the reason.
+const ownedMark = " cannot be set: "
+
 // maximumQuantityLength bounds quantities for the same reason. No sensible one is as long.
 const maximumQuantityLength = 32
 
@@ -126,7 +129,7 @@ func ownedRules() extv1.ValidationRules {
 		for _, name := range o.Names {
 			rules = append(rules, extv1.ValidationRule{
 				Rule:    fmt.Sprintf("!('%s' in self)", name),
-				Message: fmt.Sprintf("%s cannot be set: %s", name, o.Reason),
+				Message: name + ownedMark + o.Reason,
 			})
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 	xpextv1 "github.com/crossplane/crossplane/apis/v2/apiextensions/v1"
 	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 )
 
 // foreign are fields whose types are Kubernetes' own: the reference names them and does not repeat Kubernetes' reference.
@@ -28,7 +30,8 @@ func referenceOf(definition *xpextv1.CompositeResourceDefinition) ([]byte, error
 		return nil, fmt.Errorf("cannot read the example: %w", err)
 	}
 	out := &bytes.Buffer{}
-	fmt.Fprintf(out, "# Reference\n\nGenerated from the Go types by `make generate`. Fields that are not here are errors.\n\n")
+	fmt.Fprintf(out, "# Reference\n\nGenerated from the Go types by `make generate`. Fields that are not here are errors: kubectl and Flux "+
+		"name them and apply nothing. (With `kubectl apply --validate=false` the API server drops them without a word.)\n\n")
 	fmt.Fprintf(out, "## %s\n\nAPI version `%s/%s`. %s\n\n", definition.Spec.ClaimNames.Kind, definition.Spec.Group, definition.Spec.Versions[0].Name, sentence(schema.Description))
 	fmt.Fprintf(out, "```yaml\n%s```\n\n", example)
 	for _, part := range []string{"spec", "status"} {
@@ -36,7 +39,16 @@ func referenceOf(definition *xpextv1.CompositeResourceDefinition) ([]byte, error
 		writeFields(out, schema.Properties[part], "")
 		fmt.Fprintln(out)
 	}
+	writeOwnedParameters(out)
 	return out.Bytes(), nil
+}
+
+// writeOwnedParameters writes the settings that a claim cannot set.
+func writeOwnedParameters(out *bytes.Buffer) {
+	fmt.Fprintf(out, "### Parameters that cannot be set\n\n| parameters | because |\n|---|---|\n")
+	for _, o := range v1alpha1.SystemParameters() {
+		fmt.Fprintf(out, "| `%s` | %s |\n", strings.Join(o.Names, "`, `"), o.Reason)
+	}
 }
 
 func writeFields(out *bytes.Buffer, schema extv1.JSONSchemaProps, prefix string) {
@@ -91,6 +103,9 @@ func meaning(field extv1.JSONSchemaProps, required bool) string {
 		parts = append(parts, "One of "+strings.Join(values, ", ")+".")
 	}
 	for _, rule := range field.XValidations {
+		if strings.Contains(rule.Message, ownedMark) {
+			continue // They are in a table of their own.
+		}
 		parts = append(parts, "Rule: "+strings.ReplaceAll(rule.Message, "|", "\\|")+".")
 	}
 	return strings.Join(parts, " ")

@@ -8,6 +8,8 @@ import (
 )
 
 // Types of Secrets.
+//
+//nolint:gosec // Names of types, not credentials.
 const (
 	secretOpaque  = "Opaque"
 	secretTLS     = "kubernetes.io/tls"

@@ -4,7 +4,7 @@ package naming
 // name is another object, and the one under the old name is deleted.
 const (
 	ObjectAuthority           = "authority-1"
-	ObjectCredentials         = "credentials-1" //nolint:gosec // The name of an object.
+	ObjectCredentials         = "credentials-1"
 	ObjectCertificate         = "certificate"
 	ObjectAdmin               = "admin"
 	ObjectConnection          = "connection"

@@ -40,24 +40,24 @@ func Derive(s Sizes) map[string]string {
 	return map[string]string{
 		// A quarter of the memory, as PostgreSQL's manual recommends (19.4); the rest is for connections and for the page
 		// cache, which the container's limit counts too.
-		"shared_buffers": kilobytes(shared, mib),
+		"shared_buffers": size(shared),
 
 		// What the planner may expect to be cached: shared buffers and page cache together.
-		"effective_cache_size": kilobytes(s.Memory*3/4, mib),
+		"effective_cache_size": size(s.Memory * 3 / 4),
 
 		// About 10 MB for each connection, as Amazon RDS does; fewer than 50 surprises applications with a pool or two, more
 		// than 500 want a pooler.
 		"max_connections": strconv.FormatInt(connections, 10),
 
 		// A plan can use work_mem several times over: three for each connection, of what shared buffers leave.
-		"work_mem": kilobytes(clamp((s.Memory-shared)/(connections*3), mib, 128*mib), mib),
+		"work_mem": size(clamp((s.Memory-shared)/(connections*3), mib, 128*mib)),
 
 		// Three autovacuum workers and a CREATE INDEX use it at once: a quarter of the memory together.
-		"maintenance_work_mem": kilobytes(clamp(s.Memory/16, 16*mib, 2*gib), mib),
+		"maintenance_work_mem": size(clamp(s.Memory/16, 16*mib, 2*gib)),
 
 		// A tenth of the disk between checkpoints: fewer full pages in the WAL, and never a full disk for it.
-		"max_wal_size": kilobytes(wal, mib),
-		"min_wal_size": kilobytes(max(wal/4, 80*mib), mib),
+		"max_wal_size": size(wal),
+		"min_wal_size": size(max(wal/4, 80*mib)),
 
 		// Half of the WAL's volume for little CPU; both images are built with lz4.
 		"wal_compression": "lz4",
@@ -123,16 +123,13 @@ func Hash(parameters map[string]string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// kilobytes returns a size as PostgreSQL writes it, rounded down to a multiple of step.
-func kilobytes(n, step int64) string {
-	n -= n % step
-	switch {
-	case n%gib == 0 && n > 0:
+// size returns a number of bytes as PostgreSQL writes it, rounded down to whole megabytes.
+func size(n int64) string {
+	n -= n % mib
+	if n%gib == 0 && n > 0 {
 		return strconv.FormatInt(n/gib, 10) + "GB"
-	case n%mib == 0 && n > 0:
-		return strconv.FormatInt(n/mib, 10) + "MB"
 	}
-	return strconv.FormatInt(n/kib, 10) + "kB"
+	return strconv.FormatInt(n/mib, 10) + "MB"
 }
 
 func clamp(n, low, high int64) int64 { return max(low, min(n, high)) }

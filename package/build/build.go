@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xdbcluster/xdbcluster/package/oci"
@@ -18,18 +19,33 @@ import (
 
 // A builder makes everything that is published under one registry path.
 type builder struct {
-	project       string
-	output        string
-	registry      string
-	architectures string
-	out           io.Writer
+	// project is the folder of the project, output the one for what is made.
+	project string
+	output  string
+
+	// cache keeps what is large and changes seldom.
+	cache oci.Cache
+
+	// registry is the path that everything is published under.
+	registry string
+
+	// architectures that the function runs on.
+	architectures []string
+
+	// release leaves the content out of the tags.
+	release bool
+
+	// out is where long steps are told.
+	out io.Writer
 }
 
-// products are what was made, by the references to publish them under.
-type products struct {
-	artifacts     map[string]oci.Artifact
-	configuration string
-	output        string
+// parts are what the packages are made of.
+type parts struct {
+	// functions are the function's binaries by architecture.
+	functions map[string]string
+
+	// databases are the database images by major version of PostgreSQL.
+	databases map[string]v1.Image
 }
 
 // databases are the major versions of PostgreSQL and the releases of Debian that bring them.
@@ -37,18 +53,42 @@ func databases() map[string]string {
 	return map[string]string{"15": "bookworm", "17": "trixie"}
 }
 
-// build makes the database images and the function first: the Configuration names both.
 func (b builder) build(ctx context.Context) (products, error) {
+	p := parts{functions: map[string]string{}}
+	for _, architecture := range b.architectures {
+		binary, err := b.compile(ctx, "function", architecture)
+		if err != nil {
+			return products{}, err
+		}
+		p.functions[architecture] = binary
+	}
+	agent, err := b.compile(ctx, "agent", runtime.GOARCH)
+	if err != nil {
+		return products{}, err
+	}
+	if p.databases, err = b.buildDatabases(ctx, agent); err != nil {
+		return products{}, err
+	}
+	return b.assemble(p)
+}
+
+// assemble names everything, the Configuration last: it names the function and the images.
+func (b builder) assemble(p parts) (products, error) {
 	version, err := b.version()
 	if err != nil {
 		return products{}, err
 	}
-	made := products{artifacts: map[string]oci.Artifact{}, output: b.output}
-	images, err := b.buildDatabases(ctx, version, made)
-	if err != nil {
-		return products{}, err
+	made := products{}
+	images := map[string]string{}
+	for major, image := range p.databases {
+		reference, err := b.reference("postgresql", major+"-"+version, image)
+		if err != nil {
+			return products{}, err
+		}
+		images[major] = reference
+		made.databases = append(made.databases, product[v1.Image]{reference, image})
 	}
-	function, err := b.buildFunction(ctx)
+	function, err := b.buildFunction(p.functions)
 	if err != nil {
 		return products{}, err
 	}
@@ -56,60 +96,48 @@ func (b builder) build(ctx context.Context) (products, error) {
 	if err != nil {
 		return products{}, fmt.Errorf("cannot compute the digest of the function: %w", err)
 	}
-	made.artifacts[b.registry+"/"+functionName+":"+tag(version, digest.Hex)] = function
-
 	configuration, err := b.buildConfiguration(names{registry: b.registry, functionDigest: digest.String(), images: images})
 	if err != nil {
 		return products{}, err
 	}
-	digest, err = configuration.Digest()
+	made.function.artifact, made.configuration.artifact = function, configuration
+	made.function.reference, err = b.reference(functionName, version, function)
 	if err != nil {
-		return products{}, fmt.Errorf("cannot compute the digest of the configuration: %w", err)
+		return products{}, err
 	}
-	made.configuration = b.registry + "/" + configurationName + ":" + tag(version, digest.Hex)
-	made.artifacts[made.configuration] = configuration
-	return made, nil
+	made.configuration.reference, err = b.reference(configurationName, version, configuration)
+	return made, err
 }
 
-// publish pushes everything, the Configuration last: whoever installs it finds what it names.
-func (p products) publish(ctx context.Context, out io.Writer) error {
-	references := make([]string, 0, len(p.artifacts))
-	for r := range p.artifacts {
-		if r != p.configuration {
-			references = append(references, r)
-		}
+// reference names an artifact under the registry path. Its content is part of the tag unless it is released: what changed
+// has another name. The letter keeps the digest from reading as a number, which a version must not begin with a zero in.
+func (b builder) reference(repository, tag string, a oci.Artifact) (string, error) {
+	if b.release {
+		return b.registry + "/" + repository + ":" + tag, nil
 	}
-	slices.Sort(references)
-	for _, r := range append(references, p.configuration) {
-		if err := oci.Push(ctx, r, p.artifacts[r]); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(out, r); err != nil {
-			return err
-		}
+	digest, err := a.Digest()
+	if err != nil {
+		return "", fmt.Errorf("cannot compute the digest of %q: %w", repository, err)
 	}
-	if err := os.MkdirAll(p.output, 0o750); err != nil {
-		return fmt.Errorf("cannot create the output folder: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(p.output, "configuration"), []byte(p.configuration+"\n"), 0o600); err != nil {
-		return fmt.Errorf("cannot write down what was published: %w", err)
-	}
-	return nil
+	return b.registry + "/" + repository + ":" + tag + "-h" + digest.Hex[:12], nil
 }
 
-func (b builder) buildDatabases(ctx context.Context, version string, made products) (map[string]string, error) {
-	agent, err := b.compile(ctx, "agent", runtime.GOARCH)
+// buildDatabases makes the images at the same time: installing packages waits for the network most of the time.
+func (b builder) buildDatabases(ctx context.Context, agent string) (map[string]v1.Image, error) {
+	program, err := b.cache.FileLayer("agent-"+runtime.GOARCH, oci.File{Path: "/usr/local/bin/xdb-agent", Source: agent, Mode: 0o755})
 	if err != nil {
 		return nil, err
 	}
-	majors := databases()
-	built := make(map[string]oci.Artifact, len(majors))
-	group, groupCtx := errgroup.WithContext(ctx)
-	results := make(chan databaseImage, len(majors))
-	for major, suite := range majors {
+	type built struct {
+		major string
+		image v1.Image
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	results := make(chan built, len(databases()))
+	for major, suite := range databases() {
 		group.Go(func() error {
-			img, err := b.buildDatabase(groupCtx, major, suite, agent)
-			results <- databaseImage{major: major, artifact: img}
+			image, err := b.buildDatabase(ctx, major, suite, program)
+			results <- built{major, image}
 			return err
 		})
 	}
@@ -117,30 +145,17 @@ func (b builder) buildDatabases(ctx context.Context, version string, made produc
 		return nil, err
 	}
 	close(results)
+	images := map[string]v1.Image{}
 	for r := range results {
-		built[r.major] = r.artifact
-	}
-	images := map[string]string{}
-	for major, img := range built {
-		digest, err := img.Digest()
-		if err != nil {
-			return nil, fmt.Errorf("cannot compute the digest of the image of PostgreSQL %s: %w", major, err)
-		}
-		images[major] = b.registry + "/postgresql:" + major + "-" + tag(version, digest.Hex)
-		made.artifacts[images[major]] = img
+		images[r.major] = r.image
 	}
 	return images, nil
 }
 
-type databaseImage struct {
-	major    string
-	artifact oci.Artifact
-}
-
-// compile builds one of the project's binaries and returns its file.
+// compile builds one of the project's binaries and returns its file. The same sources make the same file.
 func (b builder) compile(ctx context.Context, name, architecture string) (string, error) {
 	binary := filepath.Join(b.output, "bin", architecture, name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", binary, "./cmd/"+name) //nolint:gosec // The project's own binaries.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, "./cmd/"+name) //nolint:gosec // The project's own binaries.
 	cmd.Dir = b.project
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+architecture)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -154,11 +169,9 @@ func (b builder) version() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the version: %w", err)
 	}
-	return strings.TrimSpace(string(raw)), nil
-}
-
-// tag names a build by its version and its content. The letter keeps the hash from reading as a number, which a version
-// must not begin with a zero in.
-func tag(version, digest string) string {
-	return version + "-h" + digest[:12]
+	version := strings.TrimSpace(string(raw))
+	if version == "" {
+		return "", errors.New("the file VERSION is empty: write a version into it, for example v0.1.0")
+	}
+	return version, nil
 }

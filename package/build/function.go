@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -27,14 +27,14 @@ const (
 
 // buildFunction makes the function's package: for every architecture the image that runs, with the package's metadata as
 // one more layer.
-func (b builder) buildFunction(ctx context.Context) (v1.ImageIndex, error) {
+func (b builder) buildFunction(binaries map[string]string) (v1.ImageIndex, error) {
 	metadata, err := os.ReadFile(filepath.Join(b.project, "package", "function", "crossplane.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the function's metadata: %w", err)
 	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for architecture := range strings.SplitSeq(b.architectures, ",") {
-		img, err := b.functionImage(ctx, architecture, metadata)
+	for _, architecture := range slices.Sorted(maps.Keys(binaries)) {
+		img, err := b.functionImage(architecture, binaries[architecture], metadata)
 		if err != nil {
 			return nil, err
 		}
@@ -46,12 +46,8 @@ func (b builder) buildFunction(ctx context.Context) (v1.ImageIndex, error) {
 	return index, nil
 }
 
-func (b builder) functionImage(ctx context.Context, architecture string, metadata []byte) (v1.Image, error) {
-	binary, err := b.compile(ctx, "function", architecture)
-	if err != nil {
-		return nil, err
-	}
-	layer, err := oci.Layer(oci.File{Path: "/function", Source: binary, Mode: 0o755})
+func (b builder) functionImage(architecture, binary string, metadata []byte) (v1.Image, error) {
+	layer, err := b.cache.FileLayer(functionName+"-"+architecture, oci.File{Path: "/function", Source: binary, Mode: 0o755})
 	if err != nil {
 		return nil, err
 	}

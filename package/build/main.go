@@ -1,6 +1,6 @@
 // Command build makes the packages and images, and publishes them.
 //
-//	go run ./package/build build   --registry PATH   makes them
+//	go run ./package/build build   --registry PATH   makes them and writes them to _output
 //	go run ./package/build publish --registry PATH   makes and publishes them
 package main
 
@@ -11,9 +11,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/xdbcluster/xdbcluster/package/oci"
 )
 
 // defaultRegistry is the public path. The files in Git name it.
@@ -25,8 +28,9 @@ type commands struct {
 }
 
 type options struct {
-	Registry string `default:"${registry}" help:"The registry path that packages and images are published under."`
-	Arch     string `default:"${arch}" help:"Architectures of the Go images, separated by commas."`
+	Registry string   `default:"${registry}" help:"The registry path that packages and images are published under."`
+	Arch     []string `default:"${arch}"     help:"Architectures that the function is made for."`
+	Release  bool     `help:"Tag with the file VERSION alone. Without it a tag also names the content, so that what changed has another."`
 }
 
 type buildCommand struct {
@@ -34,8 +38,15 @@ type buildCommand struct {
 }
 
 func (c buildCommand) Run(ctx context.Context) error {
-	_, err := c.build(ctx, os.Stdout)
-	return err
+	b, err := c.builder(os.Stdout)
+	if err != nil {
+		return err
+	}
+	made, err := b.build(ctx)
+	if err != nil {
+		return err
+	}
+	return made.write(b.output, os.Stdout)
 }
 
 type publishCommand struct {
@@ -43,20 +54,34 @@ type publishCommand struct {
 }
 
 func (c publishCommand) Run(ctx context.Context) error {
-	made, err := c.build(ctx, os.Stdout)
+	b, err := c.builder(os.Stdout)
 	if err != nil {
 		return err
 	}
-	return made.publish(ctx, os.Stdout)
+	made, err := b.build(ctx)
+	if err != nil {
+		return err
+	}
+	if err := made.publish(ctx, os.Stdout); err != nil {
+		return err
+	}
+	return made.remember(b.output)
 }
 
-func (o options) build(ctx context.Context, out io.Writer) (products, error) {
+func (o options) builder(out io.Writer) (builder, error) {
 	project, err := os.Getwd()
 	if err != nil {
-		return products{}, fmt.Errorf("cannot find the project's folder: %w", err)
+		return builder{}, fmt.Errorf("cannot find the project's folder: %w", err)
 	}
-	b := builder{project: project, output: filepath.Join(project, "_output"), registry: o.Registry, architectures: o.Arch, out: out}
-	return b.build(ctx)
+	return builder{
+		project:       project,
+		output:        filepath.Join(project, "_output"),
+		cache:         oci.Cache(filepath.Join(project, ".cache", "images")),
+		registry:      strings.TrimSuffix(o.Registry, "/"),
+		architectures: o.Arch,
+		release:       o.Release,
+		out:           out,
+	}, nil
 }
 
 func main() {

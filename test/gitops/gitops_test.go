@@ -249,7 +249,7 @@ func claimCheck(stages []Stage) (kustomize.CustomHealthCheck, bool) {
 // state returns what Flux has to say about a recorded object, and the object.
 func state(t *testing.T, file string) (string, *unstructured.Unstructured) {
 	t.Helper()
-	raw, err := os.ReadFile(file) //nolint:gosec // A file of the project.
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ const (
 // minimum is how many invalid claims there have to be at least, so that lost files are missed.
 const minimum = 60
 
-var update = flag.Bool("update", false, "write what the claims are refused with into their files; read the difference!") //nolint:gochecknoglobals // As flags of tests are.
+var update = flag.Bool("update", false, "write what the claims are refused with into their files; read the difference!")
 
 // TestExamples checks that every example is valid.
 func TestExamples(t *testing.T) {
@@ -163,7 +163,7 @@ func TestAPIServer(t *testing.T) {
 			t.Skipf("the local cluster is not up: %v", err)
 		}
 	}
-	ready := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", kubeconfig, "--request-timeout=5s", "get", "--raw=/readyz") //nolint:gosec // A program of ours.
+	ready := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", kubeconfig, "--request-timeout=5s", "get", "--raw=/readyz")
 	if out, err := ready.CombinedOutput(); err != nil {
 		t.Skipf("the local cluster does not answer: %v: %s", err, out)
 	}
@@ -181,7 +181,7 @@ func TestAPIServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", kubeconfig, "create", "--dry-run=server", "-f", "-") //nolint:gosec // A program of ours.
+		cmd := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", kubeconfig, "create", "--dry-run=server", "-f", "-")
 		cmd.Stdin = bytes.NewReader(raw)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("the API server refuses the definition of %s: %v: %s", crd.Spec.Names.Kind, err, out)
@@ -244,7 +244,7 @@ func change(t *testing.T, definitions *admission.Definitions, file string) error
 // expect compares a refusal with what the first lines of a file say.
 func expect(t *testing.T, file string, refusal error) {
 	t.Helper()
-	raw, err := os.ReadFile(file) //nolint:gosec // A file of the project.
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func expect(t *testing.T, file string, refusal error) {
 	got := admission.Refusals(refusal)
 	if *update && len(got) > 0 {
 		content := wantMark + strings.Join(got, "\n"+wantMark) + "\n" + strings.Join(rest, "")
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil { //nolint:gosec // A file of the project.
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

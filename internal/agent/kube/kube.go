@@ -116,7 +116,7 @@ func (c *Client) WriteReport(ctx context.Context, report instance.Report) error 
 	return c.patchConfigMap(ctx, c.cluster.Reports(), patch)
 }
 
-// Own lets Patroni's ConfigMaps go with the composite. It says whether there are some and all that there are are owned.
+// Own lets Patroni's ConfigMaps go with the composite. It says whether there are some, and all of them owned.
 func (c *Client) Own(ctx context.Context, owner instance.Owner) (bool, error) {
 	some := false
 	for _, name := range c.cluster.PatroniConfigMaps() {

@@ -346,14 +346,14 @@ func (l *loop) write(ctx context.Context, r instance.Report) {
 	}
 }
 
-// reportStopped is the last thing that an instance says. The context has ended by then.
-func (l *loop) reportStopped() {
+// reportStopped is the last thing that an instance says.
+func (l *loop) reportStopped(ctx context.Context) {
 	if l.written == nil {
 		return
 	}
 	r := *l.written
 	r.State, r.Role = instance.StateStopped, instance.RoleUnknown
-	if err := l.kube.WriteReport(context.Background(), r); err != nil {
+	if err := l.kube.WriteReport(ctx, r); err != nil {
 		l.log.Warn("Cannot report the end", "error", err.Error())
 	}
 }

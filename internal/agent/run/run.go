@@ -91,7 +91,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	for {
 		select {
 		case err := <-ended:
-			loop.reportStopped()
+			loop.reportStopped(context.WithoutCancel(ctx))
 			return err
 		case <-a.wake:
 		case <-time.After(tick):

@@ -48,6 +48,24 @@ func (r Runner) Up(ctx context.Context, n layout.Node, kubeconfig string) error 
 	if err := makeCgroups(n); err != nil {
 		return err
 	}
+	if err := r.configure(n); err != nil {
+		return err
+	}
+	for _, p := range r.processes(n, kubeconfig) {
+		if err := r.Supervisor.Start(ctx, p); err != nil {
+			return err
+		}
+		if strings.HasPrefix(p.Name, Containerd) {
+			if err := waitForSocket(ctx, n.ContainerdSocket()); err != nil {
+				return fmt.Errorf("containerd did not start: %w; see %s", err, r.Supervisor.LogFile(p.Name))
+			}
+		}
+	}
+	return nil
+}
+
+// configure writes the files that a node's programs read.
+func (r Runner) configure(n layout.Node) error {
 	files := []file{
 		{path: filepath.Join(n.Folder(), "containerd.toml"), content: containerdConfig(n, r.PauseImage)},
 		{path: filepath.Join(n.Folder(), "registries", layout.Registry, "hosts.toml"), content: registryConfig()},
@@ -66,16 +84,6 @@ func (r Runner) Up(ctx context.Context, n layout.Node, kubeconfig string) error 
 	}
 	if err := os.MkdirAll(podLogs, 0o755); err != nil { //nolint:gosec // As the kubelet makes it.
 		return fmt.Errorf("cannot create the folder of pods' logs: %w", err)
-	}
-	for _, p := range r.processes(n, kubeconfig) {
-		if err := r.Supervisor.Start(ctx, p); err != nil {
-			return err
-		}
-		if strings.HasPrefix(p.Name, Containerd) {
-			if err := waitForSocket(ctx, n.ContainerdSocket()); err != nil {
-				return fmt.Errorf("containerd did not start: %w; see %s", err, r.Supervisor.LogFile(p.Name))
-			}
-		}
 	}
 	return nil
 }

@@ -94,8 +94,6 @@ func connectScript(c map[string]string) string {
 // A writer writes a row with a connection of its own, again and again, and keeps which ones PostgreSQL acknowledged.
 type writer struct {
 	*database
-
-	dsn string
 }
 
 // write starts a writer.

@@ -36,13 +36,13 @@ const (
 	interval = 150 * time.Millisecond
 
 	// rolloutLimit bounds how long a change may take on a machine that is busy with other tests.
-	rolloutLimit = 2 * time.Minute
+	rolloutLimit = 3 * time.Minute
 
 	// worthTelling is how long something must take to be told of.
 	worthTelling = 3 * time.Second
 
 	// removalLimit bounds how long what a test made takes to go.
-	removalLimit = 2 * time.Minute
+	removalLimit = 3 * time.Minute
 
 	// fieldOwner is the name under which tests apply.
 	fieldOwner = client.FieldOwner("e2e")
@@ -222,14 +222,6 @@ func (s *scene) get(object client.Object, name string) {
 	s.Helper()
 	if err := s.kube.Get(s.Context(), client.ObjectKey{Namespace: s.namespace, Name: name}, object); err != nil {
 		s.Fatalf("cannot read %T %q: %v", object, name, err)
-	}
-}
-
-// patch merges a patch into an object of the scene's namespace.
-func (s *scene) patch(object client.Object, patch string) {
-	s.Helper()
-	if err := s.kube.Patch(s.Context(), object, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
-		s.Fatalf("cannot patch %T %q: %v", object, object.GetName(), err)
 	}
 }
 

@@ -101,7 +101,7 @@ func Load(ctx context.Context, files ...string) (*Definitions, error) {
 
 // CustomResourceDefinitions returns what Crossplane makes of the definition in a file: the claim's, and the composite's.
 func CustomResourceDefinitions(file string) ([]*extv1.CustomResourceDefinition, error) {
-	raw, err := os.ReadFile(file) //nolint:gosec // A file of the project.
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the definition: %w", err)
 	}
@@ -129,7 +129,7 @@ func (d *Definitions) Create(ctx context.Context, object *unstructured.Unstructu
 	}
 	rest.FillObjectMetaSystemFields(object)
 	if err := rest.BeforeCreate(k.strategy, request.WithNamespace(ctx, object.GetNamespace()), object); err != nil {
-		return nil, err //nolint:wrapcheck // The API server's own answer is what is asked for.
+		return nil, err
 	}
 	return object, nil
 }
@@ -143,7 +143,7 @@ func (d *Definitions) Update(ctx context.Context, old, object *unstructured.Unst
 	old = old.DeepCopy()
 	old.SetResourceVersion("1")
 	object.SetResourceVersion("1")
-	return rest.BeforeUpdate(k.strategy, request.WithNamespace(ctx, object.GetNamespace()), object, old) //nolint:wrapcheck // As above.
+	return rest.BeforeUpdate(k.strategy, request.WithNamespace(ctx, object.GetNamespace()), object, old)
 }
 
 // read returns a copy of an object with defaults, unless it has fields that its kind does not have.

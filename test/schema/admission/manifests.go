@@ -15,7 +15,7 @@ import (
 
 // Objects returns the objects in a file of manifests.
 func Objects(file string) ([]*unstructured.Unstructured, error) {
-	raw, err := os.ReadFile(file) //nolint:gosec // A file of the project.
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the manifests: %w", err)
 	}
