@@ -256,6 +256,9 @@ func (c Cluster) nodes(ctx context.Context, builder program.Builder) error {
 		}
 	}
 	for _, n := range layout.Nodes(c.Nodes) {
+		if err := c.runner().Wait(ctx, n); err != nil {
+			return err
+		}
 		if err := c.kubectl(ctx, "", "wait", "--for=create", "node/"+n.Name(), "--timeout=60s"); err != nil {
 			return err
 		}

@@ -4,12 +4,19 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/controlplane"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
@@ -32,6 +39,12 @@ const (
 
 // cgroups is where the version 1 hierarchies are mounted.
 const cgroups = "/sys/fs/cgroup"
+
+// kubeletHealthPort is where a kubelet says whether it works.
+const kubeletHealthPort = 10248
+
+// startTimeout bounds how long containerd and a kubelet may take to answer.
+const startTimeout = 30 * time.Second
 
 // podLogs is where kubelets keep what containers print.
 const podLogs = "/var/log/pods"
@@ -56,8 +69,8 @@ func (r Runner) Up(ctx context.Context, n layout.Node, kubeconfig string) error 
 			return err
 		}
 		if strings.HasPrefix(p.Name, Containerd) {
-			if err := waitForSocket(ctx, n.ContainerdSocket()); err != nil {
-				return fmt.Errorf("containerd did not start: %w; see %s", err, r.Supervisor.LogFile(p.Name))
+			if err := r.wait(ctx, p.Name, func(ctx context.Context) error { return askRuntime(ctx, n.ContainerdSocket()) }); err != nil {
+				return err
 			}
 		}
 	}
@@ -86,6 +99,11 @@ func (r Runner) configure(n layout.Node) error {
 		return fmt.Errorf("cannot create the folder of pods' logs: %w", err)
 	}
 	return nil
+}
+
+// Wait returns when a node's kubelet works.
+func (r Runner) Wait(ctx context.Context, n layout.Node) error {
+	return r.wait(ctx, n.Process(Kubelet), func(ctx context.Context) error { return askKubelet(ctx, n) })
 }
 
 // Enforce starts what enforces NetworkPolicies on a node. It ends at once unless the cluster knows the node by then.
@@ -271,7 +289,8 @@ func kubeletConfig(n layout.Node) (file, error) {
 		"evictionHard":                 map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
 		"maxPods":                      200,
 		"serializeImagePulls":          false,
-		"healthzPort":                  0,
+		"healthzBindAddress":           n.Address(),
+		"healthzPort":                  kubeletHealthPort,
 		"enableControllerAttachDetach": true,
 		"syncFrequency":                "10s", // A file system grows at its Pod's next synchronisation, by default a minute apart.
 		"kubeAPIQPS":                   100,
@@ -301,16 +320,44 @@ func jsonFile(path string, content any) (file, error) {
 	return file{path: path, content: string(raw) + "\n"}, nil
 }
 
-func waitForSocket(ctx context.Context, socket string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+// askRuntime asks containerd what the kubelet asks first, and ends when it gets no answer. The socket answers earlier.
+func askRuntime(ctx context.Context, socket string) error {
+	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer connection.Close() //nolint:errcheck // It was only asked.
+	_, err = runtimeapi.NewRuntimeServiceClient(connection).Version(ctx, &runtimeapi.VersionRequest{})
+	return err
+}
+
+func askKubelet(ctx context.Context, n layout.Node) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(n.Address(), strconv.Itoa(kubeletHealthPort))+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // Only the status counts.
+	if response.StatusCode != http.StatusOK {
+		return errors.New(response.Status)
+	}
+	return nil
+}
+
+// wait asks a process until it answers, and gives up when the process ends.
+func (r Runner) wait(ctx context.Context, name string, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for ; ; time.Sleep(50 * time.Millisecond) {
-		out, err := exec.CommandContext(ctx, "ctr", "--address", socket, "version").CombinedOutput() //nolint:gosec // The cluster's own socket.
+		err := ask(ctx)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %s", err, out)
+		if ctx.Err() != nil || !r.Supervisor.Running(name) {
+			return fmt.Errorf("%s did not start: %w; see %s", name, err, r.Supervisor.LogFile(name))
 		}
 	}
 }
