@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Catalogs hold what pg_settings says in each version of PostgreSQL, one line a setting. They are generated from the
-// database images; see the folder's generator.
+// Catalogs hold what pg_settings says in each version of PostgreSQL, one line a setting: what psql -f catalog.sql prints in
+// an instance. An end-to-end test holds them to the database images.
 var (
 	//go:embed catalog/15.csv
 	catalog15 string

@@ -33,7 +33,7 @@ func TestPassword(t *testing.T) {
 
 	t.Log("Now it is")
 	s.secret("chosen", map[string]string{"accounts": "first: it's \"quoted\" & 100% ünïcode"})
-	d.waitRolledOut()
+	d.waitRollout(v1alpha1.RolloutComplete)
 	first := d.connection()
 	if got, err := d.psql(first, "select 1"); got != "1" {
 		t.Errorf("the first password does not work: %q, %v", got, err)
@@ -65,7 +65,7 @@ func TestPassword(t *testing.T) {
 	}
 	s.secret("chosen", map[string]string{"accounts": "third"})
 	d.waitPassword("third")
-	d.waitRolledOut()
+	d.waitRollout(v1alpha1.RolloutComplete)
 }
 
 // TestUserCertificate shows that PostgreSQL serves the certificate of the user's Secret, and the next one when that is

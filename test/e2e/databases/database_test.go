@@ -175,41 +175,60 @@ func statusOf(claim unstructured.Unstructured) (v1alpha1.DBClusterStatus, error)
 // condition returns one of the claim's conditions.
 func (d *database) condition(kind string) metav1.Condition {
 	d.Helper()
-	conditions := d.status().Conditions
-	i := slices.IndexFunc(conditions, func(c metav1.Condition) bool { return c.Type == kind })
+	return conditionOf(d.status(), kind)
+}
+
+func conditionOf(status v1alpha1.DBClusterStatus, kind string) metav1.Condition {
+	i := slices.IndexFunc(status.Conditions, func(c metav1.Condition) bool { return c.Type == kind })
 	if i < 0 {
 		return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown, Reason: "Missing"}
 	}
-	return conditions[i]
+	return status.Conditions[i]
 }
 
-// waitRolledOut waits until the claim says that its spec, as it is now, is in force.
+// waitRolledOut waits until the claim says that its spec, as it is now, is in force, and does not take it for failed on the
+// way: Flux would report that.
 func (d *database) waitRolledOut() {
 	d.Helper()
-	d.waitRollout(v1alpha1.RolloutComplete)
+	d.eventually(rolloutLimit, fmt.Sprintf("The rollout of DBCluster %s is Complete", d.name), func(ctx context.Context) (string, bool) {
+		state, said := d.rollout(ctx)
+		if state == v1alpha1.RolloutFailed {
+			d.Fatalf("The rollout of DBCluster %s failed: %s", d.name, said)
+		}
+		return said, state == v1alpha1.RolloutComplete
+	})
 }
 
-// waitRollout waits until the claim says that the rollout of its spec, as it is now, has come to an end, which must be the
-// one that is wanted.
+// waitRollout waits until the claim says that the rollout of its spec, as it is now, has come to the end that is wanted:
+// that what made it fail was put right elsewhere, for example.
 func (d *database) waitRollout(want v1alpha1.RolloutState) {
 	d.Helper()
 	d.eventually(rolloutLimit, fmt.Sprintf("The rollout of DBCluster %s is %s", d.name, want), func(ctx context.Context) (string, bool) {
-		claim, err := d.claim(ctx)
-		if err != nil {
-			return err.Error(), false
-		}
-		status, err := statusOf(claim)
-		if err != nil || status.Rollout == nil {
-			return "no rollout in its status yet; " + conditions(claim), false
-		}
-		if !isAbout(claim, *status.Rollout) {
-			return fmt.Sprintf("the status is still about another spec (%s: %s); %s", status.Rollout.State, status.Rollout.Message, conditions(claim)), false
-		}
-		if status.Rollout.State == v1alpha1.RolloutFailed && want != v1alpha1.RolloutFailed {
-			d.Fatalf("The rollout of DBCluster %s failed: %s", d.name, status.Rollout.Message)
-		}
-		return fmt.Sprintf("%s: %s; %s", status.Rollout.State, status.Rollout.Message, conditions(claim)), status.Rollout.State == want
+		state, said := d.rollout(ctx)
+		return said, state == want
 	})
+}
+
+// rollout returns what the claim says of the rollout of its spec, as it is now, and all of it to be told. The state is empty
+// while the claim is about another spec, or its conditions do not agree yet: Crossplane writes them after the rest.
+func (d *database) rollout(ctx context.Context) (v1alpha1.RolloutState, string) {
+	claim, err := d.claim(ctx)
+	if err != nil {
+		return "", err.Error()
+	}
+	status, err := statusOf(claim)
+	if err != nil || status.Rollout == nil {
+		return "", "no rollout in its status yet; " + conditions(claim)
+	}
+	said := fmt.Sprintf("%s: %s; %s", status.Rollout.State, status.Rollout.Message, conditions(claim))
+	if !isAbout(claim, *status.Rollout) {
+		return "", "the status is still about another spec; " + said
+	}
+	stalled := conditionOf(status, v1alpha1.ConditionStalled).Status == metav1.ConditionTrue
+	if stalled != (status.Rollout.State == v1alpha1.RolloutFailed) {
+		return "", "the conditions do not agree yet; " + said
+	}
+	return status.Rollout.State, said
 }
 
 // isAbout says whether a rollout is that of the claim's spec. Flux compares them in the same way.

@@ -3,13 +3,12 @@
 package databases
 
 import (
-	"maps"
-	"slices"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
-	"github.com/xdbcluster/xdbcluster/functions/parameters"
 )
 
 // TestSeedManifest shows that a manifest of AlloyDB Omni's works as it is, but for its apiVersion, and with version 17 too.
@@ -43,33 +42,30 @@ func TestSeedManifest(t *testing.T) {
 	}
 }
 
-// checkCatalog compares what the function believes about the version's settings with what PostgreSQL says.
+// checkCatalog compares what the function believes about the version's settings with what PostgreSQL says. Debian's next
+// minor release can bring settings that the catalog does not have yet, and that is told; it must not lack or change any.
 func checkCatalog(d *database, version string) {
 	d.Helper()
-	rows := d.local("select name, coalesce(unit, ''), context, vartype, coalesce(min_val, ''), coalesce(max_val, ''), coalesce(array_to_string(enumvals, ' '), '') from pg_settings where name not like '%.%'")
-	live := map[string]string{}
-	for row := range strings.Lines(rows) {
-		name, rest, _ := strings.Cut(strings.TrimRight(row, "\n"), "|")
-		live[name] = rest
-	}
-	names, err := parameters.Names(version)
+	folder := project("functions", "parameters", "catalog")
+	statement, err := os.ReadFile(filepath.Join(folder, "catalog.sql"))
 	if err != nil {
 		d.Fatal(err)
 	}
-	for _, name := range names {
-		setting, _, err := parameters.Lookup(version, name)
-		if err != nil {
-			d.Fatal(err)
-		}
-		believed := strings.Join([]string{setting.Unit, setting.Context, setting.Type, setting.Min, setting.Max, strings.Join(setting.Enum, " ")}, "|")
-		if said, there := live[name]; !there {
-			d.Errorf("the catalog of PostgreSQL %s has %q, which the live one does not", version, name)
-		} else if said != believed {
-			d.Errorf("setting %q of PostgreSQL %s: the catalog says %q, the live one %q", name, version, believed, said)
-		}
-		delete(live, name)
+	believed, err := os.ReadFile(filepath.Join(folder, version+".csv"))
+	if err != nil {
+		d.Fatal(err)
 	}
-	if len(live) > 0 {
-		d.Errorf("the catalog of PostgreSQL %s lacks %s", version, strings.Join(slices.Sorted(maps.Keys(live)), ", "))
+	live := map[string]bool{}
+	for line := range strings.Lines(d.local(string(statement)) + "\n") {
+		live[line] = true
+	}
+	for line := range strings.Lines(string(believed)) {
+		if !live[line] {
+			d.Errorf("the catalog of PostgreSQL %s says what the live one does not: %s", version, line)
+		}
+		delete(live, line)
+	}
+	for line := range live {
+		d.Logf("The catalog of PostgreSQL %s lacks %s", version, line)
 	}
 }
