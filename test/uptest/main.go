@@ -70,6 +70,8 @@ func run(ctx context.Context, project, kubeconfig string, out io.Writer) error {
 		return command(ctx, out, work, nil, programs["kubectl"], append([]string{"--kubeconfig", kubeconfig}, args...)...)
 	}
 	environment := append(os.Environ(),
+		// Chainsaw looks for kubectl there.
+		"PATH="+filepath.Dir(programs["kubectl"])+string(filepath.ListSeparator)+os.Getenv("PATH"),
 		"KUBECONFIG="+kubeconfig, "UPTEST_NAMESPACE="+namespace, "CROSSPLANE_NAMESPACE=crossplane-system",
 		"KUBECTL="+programs["kubectl"], "CHAINSAW="+programs["chainsaw"], "CROSSPLANE_CLI="+programs["crossplane"])
 	// A run that failed leaves everything for who wants to see why, until the next one.
