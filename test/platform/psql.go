@@ -17,8 +17,13 @@ const (
 	psqlTimeout  = time.Minute
 
 	// An application that binds to the Secret has no more than these files. The password is in no argument, and the
-	// server must prove that it is the host that was asked for.
+	// server must prove that it is the host that was asked for. What enforces network policies learns of a new Pod a moment
+	// after that runs, and refuses its connections until then.
 	psqlScript = `cd /binding
+for _ in $(seq 50); do
+  pg_isready --quiet --host="$(cat host)" --port="$(cat port)" && break
+  sleep 0.2
+done
 export PGPASSWORD="$(cat password)" PGCONNECT_TIMEOUT=10
 printf '%s\n' "$SQL" | psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --file - \
   "host=$(cat host) port=$(cat port) user=$(cat username) dbname=$(cat database) sslmode=verify-full sslrootcert=/binding/ca.crt"`
