@@ -14,15 +14,17 @@ import (
 // deleted. The mark identifies the Pod template that the StatefulSet is to have.
 func objects(c cluster, p plan) (contents map[string]map[string]any, mark string, err error) {
 	shapes := map[string]any{
-		naming.ObjectAuthority:   authoritySecret(c, p),
-		naming.ObjectCredentials: credentialsSecret(c, p),
+		naming.ObjectAuthority:      authoritySecret(c, p),
+		naming.ObjectCredentials:    credentialsSecret(c, p),
+		naming.ObjectServiceAccount: serviceAccount(c),
+		naming.ObjectRole:           role(c),
+	}
+	if p.RoleBinding {
+		shapes[naming.ObjectRoleBinding] = roleBinding(c)
 	}
 	if !p.Bare {
 		maps.Copy(shapes, map[string]any{
 			naming.ObjectReports:             reportsConfigMap(c),
-			naming.ObjectServiceAccount:      serviceAccount(c),
-			naming.ObjectRole:                role(c),
-			naming.ObjectRoleBinding:         roleBinding(c),
 			naming.ObjectReadWrite:           readWriteService(c),
 			naming.ObjectReadOnly:            readOnlyService(c),
 			naming.ObjectPods:                podsService(c),

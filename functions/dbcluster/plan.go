@@ -29,10 +29,13 @@ type plan struct {
 	Connection  map[string][]byte
 	Config      *instance.Config
 
-	// Bare says that there is nothing but the authority and the credentials yet, and is to be nothing else: Crossplane
-	// writes one object after the other and calls again after the last, so the fewer there are in the first call, the
-	// sooner is the second.
+	// Bare says that this is the first call, which makes only what all else waits for: Crossplane writes one object after
+	// the other, in any order, and calls again after the last, so the fewer there are, the sooner is the second call.
 	Bare bool
+
+	// RoleBinding says that there is to be one: the API server refuses it as long as there is no Role, and Crossplane then
+	// gives up the call and all that was still to be written.
+	RoleBinding bool
 
 	// Protected says that deletion is to be refused: as soon as there are instances, whose data it is about.
 	Protected bool
@@ -89,8 +92,9 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 	p.Lifetime = lifetimeOf(certificate)
 	p.Connection = planConnection(c, seen, p)
 	p.Config = planConfig(c, seen, p, values, given)
-	p.Instances = planInstances(seen, p)
 	p.Bare = planBare(seen)
+	p.RoleBinding = seen.Started || seen.Present[naming.ObjectRole] || seen.Present[naming.ObjectRoleBinding]
+	p.Instances = planInstances(seen, p)
 	p.Protected = c.Protected && (seen.Started || len(seen.Usages) > 0)
 	if seen.StatefulSet != nil {
 		p.VolumeClaimTemplates = seen.StatefulSet.VolumeClaimTemplates
@@ -201,19 +205,19 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 }
 
 // planInstances says whether there is to be a StatefulSet: always when there is one, and else when all is there that its
-// Pods mount.
+// Pods mount, and the ServiceAccount, without which they are refused and tried again ever more seldom.
 func planInstances(seen facts, p plan) bool {
 	if seen.Started {
 		return true
 	}
-	return seen.Authority != nil && seen.Credentials != nil &&
+	return seen.Authority != nil && seen.Credentials != nil && seen.Present[naming.ObjectServiceAccount] && p.RoleBinding &&
 		p.Certificate != nil && p.Admin != nil && p.Connection != nil && p.Config != nil
 }
 
-// planBare says whether this is the first call: what all else is made from is not there, and neither is anything else.
+// planBare says whether this is the first call: what all else waits for is not there, and neither is anything else.
 func planBare(seen facts) bool {
 	others := len(seen.Present)
-	for _, name := range []string{naming.ObjectAuthority, naming.ObjectCredentials} {
+	for _, name := range []string{naming.ObjectAuthority, naming.ObjectCredentials, naming.ObjectServiceAccount, naming.ObjectRole} {
 		if seen.Present[name] {
 			others--
 		}
