@@ -105,9 +105,12 @@ func (c Cluster) Connection() string { return c.Name + "-connection" }
 // Scope is Patroni's name for the cluster.
 func (c Cluster) Scope() string { return c.Name + "-patroni" }
 
+// PatroniConfig is the name of the ConfigMap with Patroni's dynamic configuration and the database's identifier.
+func (c Cluster) PatroniConfig() string { return c.Scope() + "-config" }
+
 // PatroniConfigMaps are the names of the ConfigMaps that Patroni keeps its state in.
 func (c Cluster) PatroniConfigMaps() []string {
-	return []string{c.Scope() + "-config", c.Scope() + "-failover", c.Scope() + "-leader", c.Scope() + "-sync"}
+	return []string{c.PatroniConfig(), c.Scope() + "-failover", c.Scope() + "-leader", c.Scope() + "-sync"}
 }
 
 // Pod is the name of an instance's Pod.

@@ -28,6 +28,9 @@ const requestTimeout = 3 * time.Second
 // watchRetry is how long to wait after a watch that could not be started.
 const watchRetry = 2 * time.Second
 
+// annotationInitialize is where Patroni writes down the database's identifier: empty while the database is being made.
+const annotationInitialize = "initialize"
+
 // ErrCannotGrow says that the storage class refuses to grow a volume.
 var ErrCannotGrow = errors.New("the storage class does not allow volumes to grow")
 
@@ -140,7 +143,7 @@ func (c *Client) own(ctx context.Context, name string, owner instance.Owner) (bo
 	if err != nil {
 		return false, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
 	}
-	if len(m.OwnerReferences) == 1 && string(m.OwnerReferences[0].UID) == owner.UID {
+	if isOwned(m, owner) {
 		return true, nil
 	}
 	return true, c.patchConfigMap(ctx, name, map[string]any{"metadata": map[string]any{
@@ -148,6 +151,56 @@ func (c *Client) own(ctx context.Context, name string, owner instance.Owner) (bo
 			APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: types.UID(owner.UID),
 		}},
 	}})
+}
+
+// A PatroniState is what Patroni wrote down of the cluster.
+type PatroniState struct {
+	// Ours says that it belongs to this composite, not to an earlier one of the same name.
+	Ours bool
+
+	// Initialized says that an instance began to make the database.
+	Initialized bool
+
+	// SystemIdentifier of the database, once it was made.
+	SystemIdentifier string
+}
+
+// PatroniState returns what Patroni wrote down of the cluster, which is nothing for a new one.
+func (c *Client) PatroniState(ctx context.Context, owner instance.Owner) (PatroniState, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	name := c.cluster.PatroniConfig()
+	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, name, metav1.GetOptions{})
+	if kerrors.IsNotFound(err) {
+		return PatroniState{}, nil
+	}
+	if err != nil {
+		return PatroniState{}, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
+	}
+	identifier, initialized := m.Annotations[annotationInitialize]
+	return PatroniState{Ours: isOwned(m, owner), Initialized: initialized, SystemIdentifier: identifier}, nil
+}
+
+// ForgetPatroniState deletes what Patroni wrote down of the cluster, and returns the names of what there was.
+func (c *Client) ForgetPatroniState(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var forgotten []string
+	for _, name := range c.cluster.PatroniConfigMaps() {
+		err := c.api.CoreV1().ConfigMaps(c.namespace).Delete(ctx, name, metav1.DeleteOptions{})
+		if kerrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return forgotten, fmt.Errorf("cannot delete ConfigMap %q: %w", name, err)
+		}
+		forgotten = append(forgotten, name)
+	}
+	return forgotten, nil
+}
+
+func isOwned(m *corev1.ConfigMap, owner instance.Owner) bool {
+	return len(m.OwnerReferences) == 1 && string(m.OwnerReferences[0].UID) == owner.UID
 }
 
 // Refresh makes the kubelet look at the Pod again: it renews mounted Secrets and grows file systems at once, rather than

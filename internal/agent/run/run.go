@@ -79,6 +79,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.awaitBeginning(ctx, vol); err != nil {
+		return err
+	}
 	if err := a.writePatroniConfig(vol); err != nil {
 		return err
 	}

@@ -107,6 +107,30 @@ func (v *Volume) Identity() Identity {
 	return v.identity
 }
 
+// HasData says whether there is anything in the data directory.
+func (v *Volume) HasData() (bool, error) {
+	entries, err := os.ReadDir(v.DataDirectory())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot list the data directory: %w", err)
+	}
+	return len(entries) > 0, nil
+}
+
+// Clear removes what is in the data directory of a database whose birth was interrupted. It refuses to touch one that was
+// born.
+func (v *Volume) Clear() error {
+	if v.identity.SystemIdentifier != "" {
+		return fmt.Errorf("cannot clear the data directory: the database %s was born in it", v.identity.SystemIdentifier)
+	}
+	if err := os.RemoveAll(v.DataDirectory()); err != nil {
+		return fmt.Errorf("cannot clear the data directory: %w", err)
+	}
+	return nil
+}
+
 // RecordBirth writes down that the database has answered. From then on a missing data directory is an error. It does
 // nothing when the birth is on record.
 func (v *Volume) RecordBirth(systemIdentifier string, now time.Time) error {

@@ -146,3 +146,32 @@ func write(t *testing.T, name, content string) {
 		t.Fatal(err)
 	}
 }
+
+func TestClear(t *testing.T) {
+	folder := t.TempDir()
+	v, err := Open(folder, "17", random())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(v.DataDirectory(), "PG_VERSION"), "17\n")
+	if has, err := v.HasData(); !has || err != nil {
+		t.Errorf("HasData() = %t, %v; want true", has, err)
+	}
+	if err := v.Clear(); err != nil {
+		t.Errorf("an interrupted birth cannot be cleared: %v", err)
+	}
+	if has, err := v.HasData(); has || err != nil {
+		t.Errorf("HasData() = %t, %v after Clear(); want false", has, err)
+	}
+
+	write(t, filepath.Join(v.DataDirectory(), "PG_VERSION"), "17\n")
+	if err := v.RecordBirth("7300000000000000000", time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if v.Clear() == nil {
+		t.Error("the data of a database that was born was cleared")
+	}
+	if has, err := v.HasData(); !has || err != nil {
+		t.Errorf("HasData() = %t, %v; want true", has, err)
+	}
+}

@@ -3,9 +3,14 @@
 package databases
 
 import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 )
@@ -63,6 +68,42 @@ func TestRecreate(t *testing.T) {
 	d.roll(func(spec *v1alpha1.DBClusterSpec) { spec.VolumeRetentionPolicy = v1alpha1.VolumesDeleted })
 	d.delete()
 	d.waitVolume(false)
+
+	t.Log("Created again: another database, whatever the one before left")
+	spec.VolumeRetentionPolicy = v1alpha1.VolumesDeleted
+	d = s.create("lasting", spec)
+	if got := d.local("select system_identifier from pg_control_system()"); got == identifier {
+		t.Error("the database is the one that was deleted")
+	}
+}
+
+// TestLostVolume shows that a database whose volume is lost is not replaced by an empty one.
+func TestLostVolume(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	d := s.create("lost", smallSpec("15"))
+	d.sql("create table kept as select 1 as id")
+	identifier := d.local("select system_identifier from pg_control_system()")
+
+	volume := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace, Name: d.volume()}}
+	if err := d.kube.Delete(t.Context(), volume); err != nil {
+		t.Fatalf("cannot delete the volume: %v", err)
+	}
+	if err := d.kube.Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace, Name: d.pod()}}); err != nil {
+		t.Fatalf("cannot delete the Pod: %v", err)
+	}
+	d.waitIncident("DataVolumeEmpty", identifier)
+}
+
+// waitIncident waits until the claim names an incident with a text in its message.
+func (d *database) waitIncident(code, text string) {
+	d.Helper()
+	d.eventually(rolloutLimit, "The claim names the incident "+code, func(context.Context) (string, bool) {
+		incidents := d.status().CriticalIncidents
+		return fmt.Sprint(incidents), slices.ContainsFunc(incidents, func(i v1alpha1.CriticalIncident) bool {
+			return i.Code == code && strings.Contains(i.Message, text)
+		})
+	})
 }
 
 // checkKept checks that the rows are those of the first database, not of one made anew.
