@@ -23,6 +23,14 @@ import (
 )
 
 const (
+	// hurriedTick is how often the agent looks while the instance becomes what its Config says, and hurry is how long it
+	// does so at most: what lasts longer waits for a person.
+	hurriedTick = 200 * time.Millisecond
+	hurry       = 30 * time.Second
+
+	// reloadTime is how long after a change PostgreSQL may still say that settings wait for a restart, though they do not.
+	reloadTime = time.Second
+
 	// refreshInterval is how often the kubelet is asked again for what it has not done.
 	refreshInterval = 10 * time.Second
 
@@ -59,7 +67,12 @@ type loop struct {
 	written    *instance.Report
 	appliedBy  instance.AppliedBy
 	restarting atomic.Bool
-	waited     int // Turns for which a restart has been pending.
+
+	// pendingSince is since when a restart has been pending, unsettledSince since when the instance is not yet what its
+	// Config says. Zero when that is not so.
+	pendingSince   time.Time
+	unsettledSince time.Time
+
 	owned      bool
 	ownChecked time.Time
 	metrics    bool
@@ -102,6 +115,28 @@ func (l *loop) turn(ctx context.Context) {
 	facts.DataDiskSize = l.diskSize
 	facts.Incidents = l.incidents.list()
 	l.write(ctx, report.Build(facts))
+}
+
+// pause is how long to wait until the next turn.
+func (l *loop) pause(now time.Time) time.Duration {
+	if l.written != nil && settled(*l.written, l.current()) {
+		l.unsettledSince = time.Time{}
+		return tick
+	}
+	if l.unsettledSince.IsZero() {
+		l.unsettledSince = now
+	}
+	if now.Sub(l.unsettledSince) < hurry {
+		return hurriedTick
+	}
+	return tick
+}
+
+// settled says whether an instance reports to be all that its Config says.
+func settled(r instance.Report, c instance.Config) bool {
+	serves := r.State == instance.StateRunning || r.State == instance.StateStreaming
+	return serves && len(r.PendingRestart) == 0 && r.ParametersHash == c.ParametersHash &&
+		r.CertificateRevision == c.CertificateRevision && (r.Role != instance.RolePrimary || r.AdminRevision == c.AdminRevision)
 }
 
 func (l *loop) observe(ctx context.Context) *patroni.Member {
@@ -198,7 +233,7 @@ func (l *loop) giveParameters(ctx context.Context, config instance.Config) error
 		return err
 	}
 	l.log.Info("Patroni's dynamic configuration was changed", "changes", slices.Sorted(maps.Keys(changes)))
-	l.appliedBy, l.waited = instance.AppliedByReload, 0
+	l.appliedBy, l.pendingSince = instance.AppliedByReload, time.Time{}
 	return nil
 }
 
@@ -215,20 +250,22 @@ func (l *loop) noteRefusedParameters(ctx context.Context) {
 	l.incidents.raise(instance.IncidentParametersFailed, fmt.Sprintf("PostgreSQL refuses the value of %s (%s); the value before stays in force. Correct primarySpec.parameters.", refused[0].Name, refused[0].Error), time.Now())
 }
 
-// restartWhenNeeded restarts PostgreSQL when settings wait for it, but not before they have waited for a turn: a reload
+// restartWhenNeeded restarts PostgreSQL when settings wait for it, but not before they have waited for a while: a reload
 // may still be on its way.
 func (l *loop) restartWhenNeeded(ctx context.Context, facts report.Facts) {
 	pending := report.PendingRestart(facts)
 	if !facts.Given || len(pending) == 0 && !facts.Member.PendingRestart || l.restarting.Load() {
-		l.waited = 0
+		l.pendingSince = time.Time{}
 		return
 	}
-	l.waited++
-	if l.waited < 2 {
+	if l.pendingSince.IsZero() {
+		l.pendingSince = time.Now()
+	}
+	if time.Since(l.pendingSince) < reloadTime {
 		return
 	}
 	l.log.Info("PostgreSQL restarts to put settings in force", "settings", pending)
-	l.appliedBy, l.waited = instance.AppliedByRestart, 0
+	l.appliedBy, l.pendingSince = instance.AppliedByRestart, time.Time{}
 	l.restarting.Store(true)
 	go func() {
 		defer l.restarting.Store(false)

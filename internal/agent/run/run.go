@@ -97,7 +97,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			loop.reportStopped(context.WithoutCancel(ctx))
 			return err
 		case <-a.wake:
-		case <-time.After(tick):
+		case <-time.After(loop.pause(time.Now())):
 		}
 		a.alive.beat(time.Now())
 		if ctx.Err() == nil {

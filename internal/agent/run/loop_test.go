@@ -1,0 +1,68 @@
+package run
+
+import (
+	"testing"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+func TestPause(t *testing.T) {
+	config := instance.Config{ParametersHash: "p", CertificateRevision: "c", AdminRevision: "a"}
+	primary := func(change func(*instance.Report)) *instance.Report {
+		r := &instance.Report{
+			Role: instance.RolePrimary, State: instance.StateRunning, ParametersHash: "p", CertificateRevision: "c", AdminRevision: "a",
+		}
+		change(r)
+		return r
+	}
+	cases := map[string]struct {
+		reason  string
+		written *instance.Report
+		want    time.Duration
+	}{
+		"NothingReported": {
+			reason: "Somebody waits for the first report.",
+			want:   hurriedTick,
+		},
+		"Settled": {
+			reason:  "There is nothing to wait for.",
+			written: primary(func(*instance.Report) {}),
+			want:    tick,
+		},
+		"Starting": {
+			reason:  "Somebody waits for the database.",
+			written: primary(func(r *instance.Report) { r.State = instance.StateStarting }),
+			want:    hurriedTick,
+		},
+		"OtherParameters": {
+			reason:  "Somebody waits for a change.",
+			written: primary(func(r *instance.Report) { r.ParametersHash = "older" }),
+			want:    hurriedTick,
+		},
+		"PendingRestart": {
+			reason:  "Somebody waits for a restart.",
+			written: primary(func(r *instance.Report) { r.PendingRestart = []string{"max_connections"} }),
+			want:    hurriedTick,
+		},
+		"StandbyHasNoCredentials": {
+			reason: "Only the primary sets credentials.",
+			written: primary(func(r *instance.Report) {
+				r.Role, r.State, r.AdminRevision = instance.RoleStandby, instance.StateStreaming, ""
+			}),
+			want: tick,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			l := &loop{Agent: &Agent{config: config}, written: tc.written}
+			start := time.Unix(1000, 0)
+			if got := l.pause(start); got != tc.want {
+				t.Errorf("\n%s\npause() = %s, want %s", tc.reason, got, tc.want)
+			}
+			if got := l.pause(start.Add(hurry)); got != tick {
+				t.Errorf("\n%s\npause() = %s after %s, want %s: haste has an end", tc.reason, got, hurry, tick)
+			}
+		})
+	}
+}
