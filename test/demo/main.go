@@ -134,31 +134,17 @@ func commit(ctx context.Context, p *platform.Platform, claim client.ObjectKey, m
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	trace, err := p.Trace(ctx, claim)
-	if err != nil {
-		return err
-	}
-	var pushed, ready, rolledOut time.Time
+	var d platform.Delivery
 	err = p.Progress.Step("Commit of examples/claims/dbcluster.yaml", func() error {
-		pushed = time.Now()
-		revision, err := p.Repository.AddClaim(ctx, claim.Name, bytes.TrimSpace(manifest))
-		if err != nil {
-			return err
-		}
-		if err := p.WaitClaimReady(ctx, claim); err != nil {
-			return err
-		}
-		ready = time.Now()
-		err = p.WaitRolledOut(ctx, revision)
-		rolledOut = time.Now()
+		d, err = p.Deliver(ctx, claim, bytes.TrimSpace(manifest))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	p.Progress.Say("\nFrom git push to Ready: %s; until Flux said so: %s.\n", progress.Duration(ready.Sub(pushed)), progress.Duration(rolledOut.Sub(pushed)))
-	for _, mark := range trace.Marks() {
-		p.Progress.Say("  %6.1f s  %s\n", mark.At.Sub(pushed).Seconds(), mark.What)
+	p.Progress.Say("\nFrom git push to Ready: %s; until Flux said so: %s.\n", progress.Duration(d.Ready.Sub(d.Pushed)), progress.Duration(d.RolledOut.Sub(d.Pushed)))
+	for _, mark := range d.Marks {
+		p.Progress.Say("  %6.1f s  %s\n", mark.At.Sub(d.Pushed).Seconds(), mark.What)
 	}
 	p.Progress.Say("\n")
 	return nil
