@@ -350,7 +350,7 @@ func (l *loop) lookAtVolume(ctx context.Context, config instance.Config) {
 	}
 	switch {
 	case errors.Is(err, kube.ErrCannotGrow):
-		l.incidents.raise(instance.IncidentDataDiskCannotGrow, fmt.Sprintf("The data volume cannot grow to %s: %s. Use a storage class with allowVolumeExpansion, or set the DataDisk's size back.", config.DataDiskSize, err), now)
+		l.incidents.raise(instance.IncidentDataDiskCannotGrow, fmt.Sprintf("The data volume cannot grow to %s: %s. Set allowVolumeExpansion in its storage class, if the storage can grow. Otherwise delete the DBCluster without its volumes (volumeRetentionPolicy: Retain) and create it again with the size before: it finds its data.", config.DataDiskSize, err), now)
 	case err != nil:
 		l.complain("volume", err)
 	default:
