@@ -1,5 +1,5 @@
-// Command e2e runs the end-to-end tests: it brings the platform up as the demo does, lets uptest go over the examples, and
-// runs the tests of ./test/e2e/databases for what uptest cannot say.
+// Command e2e runs the end-to-end tests: it brings the platform up as the demo does, tests the cluster if it is the local
+// one, lets uptest go over the examples, and runs the tests of ./test/e2e/databases for what uptest cannot say.
 //
 //	go run ./test/e2e                      on the local cluster, or on the one KUBECONFIG names
 //	go run ./test/e2e --run TestParameters one test, without uptest
@@ -79,18 +79,29 @@ func (s *suite) run(ctx context.Context) error {
 	local := platform.Local{
 		Project: s.project, Kubeconfig: s.Kubeconfig, Nodes: s.Nodes, Registry: s.Registry, GitAddress: s.GitAddress, Out: s.out,
 	}
+	ours := s.Kubeconfig == ""
 	p, err := local.Up(ctx)
 	if err != nil {
 		return err
 	}
 	s.Kubeconfig = p.Kubeconfig
 	report := progress.To(s.out)
+	if s.Run == "" && ours {
+		if err := report.Step("Tests of the local cluster", func() error { return s.cluster(ctx) }); err != nil {
+			return err
+		}
+	}
 	if s.Run == "" {
 		if err := report.Step("uptest over examples/claims", func() error { return s.uptest(ctx) }); err != nil {
 			return err
 		}
 	}
 	return report.Step("Tests of databases", func() error { return s.tests(ctx, p) })
+}
+
+// cluster tests what all other tests stand on: names, network policies, volumes.
+func (s *suite) cluster(ctx context.Context) error {
+	return s.command(ctx, "cluster.log", nil, "test", "-tags", "e2e", "-count=1", "./test/cluster/e2e")
 }
 
 func (s *suite) uptest(ctx context.Context) error {
