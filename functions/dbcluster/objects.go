@@ -47,7 +47,7 @@ func objects(c cluster, p plan) (contents map[string]map[string]any, mark string
 		}
 	}
 	if p.Protected {
-		protect(shapes, c)
+		protect(shapes, c, p.ProtectDefinitions)
 	}
 
 	contents = make(map[string]map[string]any, len(shapes)+1)

@@ -42,7 +42,11 @@ type facts struct {
 	// Started says that an earlier call wanted the StatefulSet: it is observed, or the composite refers to it.
 	Started bool
 
-	Usages     map[string]bool // Observed usages by object name: true when they are in force.
+	Usages map[string]bool // Observed usages by object name: true when they are in force.
+
+	// DefinitionsProtected says that the platform refuses the deletion of every definition.
+	DefinitionsProtected bool
+
 	Present    map[string]bool // All observed objects by name.
 	Conditions map[string]conditionFacts
 
@@ -106,6 +110,8 @@ func observe(in compose.Input) facts {
 		Conditions:       observeConditions(in.Composite),
 		Password:         observeRequired(in.Required, requiredPassword),
 		GivenCertificate: observeRequired(in.Required, requiredCertificate),
+
+		DefinitionsProtected: observeDefinitions(in.Required),
 	}
 	f.Started = f.StatefulSet != nil || refersToStatefulSet(in.Composite)
 	for name, o := range in.Observed {
@@ -115,6 +121,23 @@ func observe(in compose.Input) facts {
 		}
 	}
 	return f
+}
+
+// observeDefinitions says whether every definition is seen to be protected for all clusters. What was not looked up, or is
+// not in force, protects nothing.
+func observeDefinitions(required map[string][]*unstructured.Unstructured) bool {
+	for _, d := range definitions() {
+		if !slices.ContainsFunc(required[d.Object], func(u *unstructured.Unstructured) bool { return protects(u, d) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func protects(usage *unstructured.Unstructured, d definition) bool {
+	kind := text(usage.Object, "spec", "of", "kind")
+	name := text(usage.Object, "spec", "of", "resourceRef", "name")
+	return kind == d.Kind && name == d.Name && usage.GetDeletionTimestamp() == nil && conditionTrue(usage, "Ready")
 }
 
 func observeAuthority(secret *unstructured.Unstructured) *tls.Pair {

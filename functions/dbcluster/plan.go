@@ -40,6 +40,9 @@ type plan struct {
 	// Protected says that deletion is to be refused: as soon as there are instances, whose data it is about.
 	Protected bool
 
+	// ProtectDefinitions says that this includes the deletion of the definitions, because the platform does not refuse it.
+	ProtectDefinitions bool
+
 	// Lifetime of Certificate.
 	Lifetime lifetime
 
@@ -96,6 +99,7 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 	p.RoleBinding = seen.Started || seen.Present[naming.ObjectRole] || seen.Present[naming.ObjectRoleBinding]
 	p.Instances = planInstances(seen, p)
 	p.Protected = c.Protected && (seen.Started || len(seen.Usages) > 0)
+	p.ProtectDefinitions = p.Protected && !seen.DefinitionsProtected
 	if seen.StatefulSet != nil {
 		p.VolumeClaimTemplates = seen.StatefulSet.VolumeClaimTemplates
 	}
@@ -250,8 +254,8 @@ func parametersRefused(refusals []parameters.Refusal, exists bool) verdict {
 	}}
 }
 
-// requires returns the user's Secrets that are to be looked up. They are asked for on every call: what is not asked for
-// again is not watched any more.
+// requires returns what is to be looked up: the user's Secrets, and what protects the definitions for all clusters. It is
+// asked for on every call: what is not asked for again is not watched any more.
 func requires(c cluster) map[string]compose.Selector {
 	selectors := map[string]compose.Selector{}
 	secret := func(name string) compose.Selector {
@@ -263,13 +267,10 @@ func requires(c cluster) map[string]compose.Selector {
 	if c.Spec.TLS != nil {
 		selectors[requiredCertificate] = secret(c.Spec.TLS.CertSecret.Name)
 	}
-	return selectors
-}
-
-// usages returns the names of the objects that refuse deletion.
-func usages() []string {
-	return []string{
-		naming.ObjectUsageOfClaim, naming.ObjectUsageOfClaims, naming.ObjectUsageOfComposite,
-		naming.ObjectUsageOfComposites, naming.ObjectUsageOfDefinition, naming.ObjectUsageOfNamespace,
+	if c.Protected {
+		for _, d := range definitions() {
+			selectors[d.Object] = compose.Selector{APIVersion: usageVersion, Kind: kindClusterUsage, Name: d.Usage}
+		}
 	}
+	return selectors
 }

@@ -152,13 +152,15 @@ func waitsForInstance(c cluster, want instance.Config, ordinal int, r instance.R
 
 // waitsForProtection returns what is waited for until deletion is refused, or allowed, as the claim wants it.
 func waitsForProtection(c cluster, seen facts) []string {
-	for _, name := range usages() {
-		inForce, present := seen.Usages[name]
-		switch {
-		case c.Protected && !inForce:
+	if !c.Protected && len(seen.Usages) > 0 {
+		return []string{"Waiting for the protection from deletion to be lifted."}
+	}
+	if !c.Protected {
+		return nil
+	}
+	for _, name := range usages(!seen.DefinitionsProtected) {
+		if !seen.Usages[name] {
 			return []string{"Waiting for the protection from deletion to be in force."}
-		case !c.Protected && present:
-			return []string{"Waiting for the protection from deletion to be lifted."}
 		}
 	}
 	return nil

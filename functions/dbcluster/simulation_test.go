@@ -92,7 +92,7 @@ func (w *world) refer(out compose.Output) {
 // settle lets the controllers and the instances do what was asked of them.
 func (w *world) settle() {
 	w.t.Helper()
-	for _, name := range usages() {
+	for _, name := range usages(true) {
 		if _, ok := w.plane.Objects[name]; ok {
 			w.plane.SetStatus(name, map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "True"}}})
 		}
@@ -186,7 +186,7 @@ func TestLaggingObservation(t *testing.T) {
 					}
 				}
 				for _, name := range deleted {
-					if !slices.Contains(usages(), name) {
+					if !slices.Contains(usages(true), name) {
 						t.Fatalf("step %d: %s was deleted", step, name)
 					}
 				}
