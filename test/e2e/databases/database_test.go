@@ -224,9 +224,13 @@ func (d *database) rollout(ctx context.Context) (v1alpha1.RolloutState, string) 
 	if !isAbout(claim, *status.Rollout) {
 		return "", "the status is still about another spec; " + said
 	}
-	stalled := conditionOf(status, v1alpha1.ConditionStalled).Status == metav1.ConditionTrue
-	if stalled != (status.Rollout.State == v1alpha1.RolloutFailed) {
-		return "", "the conditions do not agree yet; " + said
+	for kind, state := range map[string]v1alpha1.RolloutState{
+		v1alpha1.ConditionReconciling: v1alpha1.RolloutProgressing, v1alpha1.ConditionStalled: v1alpha1.RolloutFailed,
+	} {
+		is := conditionOf(status, kind).Status == metav1.ConditionTrue
+		if is != (status.Rollout.State == state) {
+			return "", "the conditions do not agree yet; " + said
+		}
 	}
 	return status.Rollout.State, said
 }
