@@ -56,6 +56,8 @@ const (
 )
 
 // DBClusterSpec is what a DBCluster is to be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.availability) || !has(self.availability.synchronous) || self.availability.synchronous != 'Required' || self.primarySpec.version != '15'",message="availability.synchronous cannot be Required with version 15, whose Patroni 3.0.2 can then block writes for ever: set it to Preferred, or use version 17"
 type DBClusterSpec struct {
 	// DatabaseEngine is the database program.
 	//
@@ -124,13 +126,47 @@ type SecretReference struct {
 
 // AvailabilitySpec sets how the cluster survives the loss of an instance.
 type AvailabilitySpec struct {
-	// NumberOfStandbys is how many standbys follow the primary. This version has none: the only value is 0.
+	// NumberOfStandbys is how many standbys follow the primary, each on a node of its own where there are enough. One takes
+	// the primary's place when that fails. The volumes of standbys that are taken away stay.
 	//
 	// +kubebuilder:default=0
-	// +kubebuilder:validation:XValidation:rule="self == 0",message="this version has no standbys: set numberOfStandbys to 0 or leave it out"
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 5",message="numberOfStandbys must be between 0 and 5"
 	// +optional
 	NumberOfStandbys int32 `json:"numberOfStandbys,omitempty"`
+
+	// Synchronous says what a commit waits for. With Preferred it waits for a standby as long as one is healthy: the loss of
+	// an instance loses nothing that was acknowledged, and the loss of all standbys does not stop writes. With Required it
+	// always waits: while no standby is healthy, writes block. With Off it never waits: a failover can lose the newest
+	// transactions. The status says which guarantee is in force.
+	//
+	// +kubebuilder:default=Preferred
+	// +optional
+	Synchronous Synchrony `json:"synchronous,omitempty"`
+
+	// EnableStandbyAsReadReplica lets clients read from the standbys, through the Service <cluster>-ro. What they read is
+	// behind the primary by the time that replication takes.
+	//
+	// +kubebuilder:default=true
+	// +optional
+	EnableStandbyAsReadReplica *bool `json:"enableStandbyAsReadReplica,omitempty"`
 }
+
+// Synchrony says what a commit waits for.
+//
+// +kubebuilder:validation:Enum=Preferred;Required;Off
+type Synchrony string
+
+// What a commit waits for.
+const (
+	// SynchronyPreferred: a standby, as long as one is healthy.
+	SynchronyPreferred Synchrony = "Preferred"
+
+	// SynchronyRequired: a standby, whether one is healthy or not.
+	SynchronyRequired Synchrony = "Required"
+
+	// SynchronyOff: no standby.
+	SynchronyOff Synchrony = "Off"
+)
 
 // PrimarySpec describes an instance of the cluster.
 type PrimarySpec struct {
@@ -426,7 +462,7 @@ type EndpointsStatus struct {
 	// RW is the host and port of the primary.
 	RW string `json:"rw"`
 
-	// RO is the host and port of the standbys.
+	// RO is the host and port of the standbys. Empty when there are to be none, or clients may not read from them.
 	//
 	// +optional
 	RO string `json:"ro,omitempty"`
@@ -440,8 +476,14 @@ type InstanceStatus struct {
 	// Role is primary, standby or unknown.
 	Role string `json:"role"`
 
-	// State is starting, running, streaming, restarting, stopped or failed.
+	// State is starting, running (a primary), streaming (a standby that follows), disconnected (a standby that runs and
+	// does not follow), restarting, stopped, failed, or unknown.
 	State string `json:"state"`
+
+	// Synchronous says that commits wait for this standby, or for one of those that it is among.
+	//
+	// +optional
+	Synchronous bool `json:"synchronous,omitempty"`
 
 	// Node that the Pod runs on.
 	//

@@ -18,6 +18,9 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/parameters"
 )
 
+// maximumStandbys that a primary can have.
+const maximumStandbys = 5
+
 // machinery are the fields that Crossplane adds to a spec. They are not the user's.
 func machinery() []string {
 	return []string{
@@ -61,8 +64,17 @@ type cluster struct {
 	// Protected says that deletion is to be refused.
 	Protected bool
 
-	// Replicas is how many instances there are to be.
-	Replicas int32
+	// Instances is how many there are to be while the cluster is not stopped: the primary and its standbys.
+	Instances int
+
+	// Stopped says that no instance is to run.
+	Stopped bool
+
+	// Synchronous is what a commit waits for.
+	Synchronous v1alpha1.Synchrony
+
+	// ReadReplicas says that clients may read from standbys.
+	ReadReplicas bool
 }
 
 // decode returns what a composite asks for. An error means that it cannot be told: nothing may be changed then.
@@ -81,6 +93,7 @@ func decode(xr *unstructured.Unstructured, config map[string]any) (cluster, erro
 		Cluster: name,
 		Owner: instance.Owner{
 			APIVersion: xr.GetAPIVersion(), Kind: xr.GetKind(), Name: xr.GetName(), UID: string(xr.GetUID()),
+			Created: text(xr.Object, "metadata", "creationTimestamp"),
 		},
 		Given: given,
 	}
@@ -116,8 +129,9 @@ func (c *cluster) complete(config map[string]any) error {
 		c.Spec.VolumeRetentionPolicy = v1alpha1.VolumesRetained
 	}
 	c.Protected = c.Spec.DeletionProtection == nil || *c.Spec.DeletionProtection
-	if !c.Spec.PrimarySpec.IsStopped {
-		c.Replicas = 1
+	c.Stopped = c.Spec.PrimarySpec.IsStopped
+	if err := c.completeAvailability(); err != nil {
+		return err
 	}
 
 	image, err := imageFor(c.Spec, config)
@@ -135,6 +149,23 @@ func (c *cluster) complete(config map[string]any) error {
 		c.Disk.AccessModes = []v1alpha1.DiskAccessMode{"ReadWriteOnce"}
 	}
 	return c.size()
+}
+
+func (c *cluster) completeAvailability() error {
+	c.Instances, c.Synchronous, c.ReadReplicas = 1, v1alpha1.SynchronyPreferred, true
+	a := c.Spec.Availability
+	if a == nil {
+		return nil
+	}
+	if a.NumberOfStandbys < 0 || a.NumberOfStandbys > maximumStandbys {
+		return fmt.Errorf("availability.numberOfStandbys is %d, and must be between 0 and %d", a.NumberOfStandbys, maximumStandbys)
+	}
+	c.Instances += int(a.NumberOfStandbys)
+	if a.Synchronous != "" {
+		c.Synchronous = a.Synchronous
+	}
+	c.ReadReplicas = a.EnableStandbyAsReadReplica == nil || *a.EnableStandbyAsReadReplica
+	return nil
 }
 
 // size reads the quantities.

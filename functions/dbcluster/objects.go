@@ -26,11 +26,13 @@ func objects(c cluster, p plan) (contents map[string]map[string]any, mark string
 		maps.Copy(shapes, map[string]any{
 			naming.ObjectReports:             reportsConfigMap(c),
 			naming.ObjectReadWrite:           readWriteService(c),
-			naming.ObjectReadOnly:            readOnlyService(c),
 			naming.ObjectPods:                podsService(c),
 			naming.ObjectPodDisruptionBudget: podDisruptionBudget(c),
 			naming.ObjectNetworkPolicy:       networkPolicy(c),
 		})
+	}
+	if !p.Bare && c.ReadReplicas {
+		shapes[naming.ObjectReadOnly] = readOnlyService(c)
 	}
 	if p.Certificate != nil {
 		shapes[naming.ObjectCertificate] = certificateSecret(c, p)

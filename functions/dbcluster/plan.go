@@ -49,6 +49,13 @@ type plan struct {
 	// Instances says that the StatefulSet is to be.
 	Instances bool
 
+	// Replicas is how many Pods there are to be.
+	Replicas int32
+
+	// Ordered says that the primary's agent replaces Pods of older revisions, standbys first. Otherwise the StatefulSet
+	// does, which knows no primary: when there is one Pod only, or none serves.
+	Ordered bool
+
 	// VolumeClaimTemplates are the observed ones, which cannot be changed. Nil when there are none yet.
 	VolumeClaimTemplates []any
 
@@ -98,12 +105,39 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 	p.Bare = planBare(seen)
 	p.RoleBinding = seen.Started || seen.Present[naming.ObjectRole] || seen.Present[naming.ObjectRoleBinding]
 	p.Instances = planInstances(seen, p)
+	p.Replicas = planReplicas(c, seen)
+	p.Ordered = p.Replicas > 1 && seen.StatefulSet != nil && seen.StatefulSet.ReadyReplicas > 0
 	p.Protected = c.Protected && (seen.Started || len(seen.Usages) > 0)
 	p.ProtectDefinitions = p.Protected && !seen.DefinitionsProtected
 	if seen.StatefulSet != nil {
 		p.VolumeClaimTemplates = seen.StatefulSet.VolumeClaimTemplates
 	}
 	return p, nil
+}
+
+// planReplicas takes standbys away only once the primary has said that it is among those that stay: another count could
+// take the primary itself.
+func planReplicas(c cluster, seen facts) int32 {
+	wanted := int32(c.Instances) //nolint:gosec // Six at most.
+	if c.Stopped {
+		return 0
+	}
+	if seen.StatefulSet == nil || seen.StatefulSet.SpecReplicas <= int64(wanted) || seen.StatefulSet.SpecReplicas > 1+maximumStandbys {
+		return wanted
+	}
+	if p := primary(c, seen); p != nil && p.ReadyFor == c.Instances {
+		return wanted
+	}
+	return int32(seen.StatefulSet.SpecReplicas) //nolint:gosec // Six at most.
+}
+
+// revisionToRun returns the revision that every Pod is to have, once the StatefulSet's controller has named it.
+func revisionToRun(c cluster, seen facts) string {
+	set := seen.StatefulSet
+	if c.Instances == 1 || set == nil || set.ObservedGeneration < set.Generation {
+		return ""
+	}
+	return set.UpdateRevision
 }
 
 func planAuthority(c cluster, seen facts, now time.Time, rand io.Reader) (tls.Pair, error) {
@@ -192,6 +226,10 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 		Parameters:     values,
 		Given:          given,
 		ParametersHash: parameters.Hash(values),
+		Instances:      c.Instances,
+		Synchronous:    string(c.Synchronous),
+		Revision:       revisionToRun(c, seen),
+		KeepState:      c.Spec.VolumeRetentionPolicy == v1alpha1.VolumesRetained,
 		Patroni:        patroni.Timing(),
 		DataDiskSize:   c.Disk.Size.String(),
 	}

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	apimetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -59,7 +60,7 @@ func podSpec(c cluster) (*applycorev1.PodSpecApplyConfiguration, error) {
 		WithInitContainers(prepareContainer(c)).
 		WithContainers(databaseContainer(c), metricsContainer(c)).
 		WithVolumes(volumes(c)...)
-	return spec, schedule(spec, c.Spec.PrimarySpec.SchedulingConfig)
+	return spec, schedule(spec, c)
 }
 
 // prepareContainer checks the configuration and lays it out before the database starts, so that a mistake in it is a
@@ -191,9 +192,10 @@ func tokenVolume() *applycorev1.VolumeApplyConfiguration {
 }
 
 // schedule says on which nodes the Pods may run.
-func schedule(spec *applycorev1.PodSpecApplyConfiguration, s *v1alpha1.SchedulingConfig) error {
+func schedule(spec *applycorev1.PodSpecApplyConfiguration, c cluster) error {
+	s := c.Spec.PrimarySpec.SchedulingConfig
 	if s == nil {
-		return nil
+		s = &v1alpha1.SchedulingConfig{}
 	}
 	if len(s.NodeSelector) > 0 {
 		spec.WithNodeSelector(s.NodeSelector)
@@ -206,8 +208,8 @@ func schedule(spec *applycorev1.PodSpecApplyConfiguration, s *v1alpha1.Schedulin
 		spec.WithTolerations(toleration)
 	}
 	affinity := corev1.Affinity{NodeAffinity: s.NodeAffinity, PodAffinity: s.PodAffinity, PodAntiAffinity: s.PodAntiAffinity}
-	if affinity == (corev1.Affinity{}) {
-		return nil
+	if affinity.PodAntiAffinity == nil {
+		affinity.PodAntiAffinity = apart(c)
 	}
 	configuration := applycorev1.Affinity()
 	if err := convert(affinity, configuration); err != nil {
@@ -215,6 +217,20 @@ func schedule(spec *applycorev1.PodSpecApplyConfiguration, s *v1alpha1.Schedulin
 	}
 	spec.WithAffinity(configuration)
 	return nil
+}
+
+// apart spreads the instances over nodes, and over zones where there are some. Where there are too few, several share one:
+// a standby beside the primary still survives its crash. It is the same for any number of instances, because a change of it
+// restarts them.
+func apart(c cluster) *corev1.PodAntiAffinity {
+	from := func(topology string, weight int32) corev1.WeightedPodAffinityTerm {
+		return corev1.WeightedPodAffinityTerm{Weight: weight, PodAffinityTerm: corev1.PodAffinityTerm{
+			TopologyKey: topology, LabelSelector: &apimetav1.LabelSelector{MatchLabels: c.Selector()},
+		}}
+	}
+	return &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+		from(corev1.LabelHostname, 100), from(corev1.LabelTopologyZone, 50),
+	}}
 }
 
 // convert writes one of the API's types as its apply configuration. Both have the same JSON.

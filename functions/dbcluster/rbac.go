@@ -5,8 +5,9 @@ import (
 	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 )
 
-// instances is how many Pods and volumes the Role names.
-const instances = 1
+// instances is how many Pods and volumes the Role names: as many as a cluster can have, so that it is the same while
+// standbys come and go.
+const instances = 1 + maximumStandbys
 
 // serviceAccount is what the instances call themselves to the API server. Its token is mounted only where it is used.
 func serviceAccount(c cluster) *applycorev1.ServiceAccountApplyConfiguration {
@@ -28,9 +29,10 @@ func role(c cluster) *applyrbacv1.RoleApplyConfiguration {
 		// Patroni's state, and the agent's report. Patroni deletes what it keeps when a cluster is removed from it.
 		rule([]string{"configmaps"}, []string{"get", "update", "patch", "delete"}, append(c.PatroniConfigMaps(), c.Reports())...),
 		rule([]string{"configmaps"}, []string{"get"}, c.Config()),
-		// Patroni finds its members by their Pods, and labels its own with the role that Services select.
+		// Patroni finds its members by their Pods, and labels its own with the role that Services select. The primary's
+		// agent takes that label from others, and deletes Pods of an older revision.
 		rule([]string{"pods"}, []string{"list", "watch"}),
-		rule([]string{"pods"}, []string{"get", "patch"}, pods...),
+		rule([]string{"pods"}, []string{"get", "patch", "delete"}, pods...),
 		// The agent grows its own volume: a StatefulSet cannot.
 		rule([]string{"persistentvolumeclaims"}, []string{"get", "patch"}, volumes...),
 	)

@@ -19,15 +19,15 @@ type rollout struct {
 	Reason  string
 	Message string
 
-	// Serving says that every instance runs what it should and serves, or that the cluster is stopped.
+	// Serving says that clients can write, or that the cluster is stopped.
 	Serving bool
 }
 
 // makeRollout judges how far the spec has been carried out: failed when a person has to do something, progressing while
 // anything is waited for, complete otherwise. It believes only what is observed, and nothing of what this call changes.
 func makeRollout(c cluster, seen facts, p plan, mark string) rollout {
-	waits := waitsForStatefulSet(c, seen, mark)
-	r := rollout{Serving: len(waits) == 0 && (c.Replicas == 0 || adminIsSet(c, seen))}
+	waits := waitsForStatefulSet(c, seen, p, mark)
+	r := rollout{Serving: serving(c, seen, waits)}
 
 	if reason, message := stalls(c, seen, p); message != "" {
 		r.State, r.Reason, r.Message = v1alpha1.RolloutFailed, reason, message
@@ -39,10 +39,18 @@ func makeRollout(c cluster, seen facts, p plan, mark string) rollout {
 		return r
 	}
 	r.State, r.Reason, r.Message = v1alpha1.RolloutComplete, v1alpha1.ReasonRolledOut, "The whole spec is in force."
-	if c.Replicas == 0 {
+	if c.Stopped {
 		r.Message = "The cluster is stopped; the rest of the spec is in force when it starts."
 	}
 	return r
+}
+
+// serving says whether clients can write, whatever is left to be rolled out; of a stopped cluster whether it has stopped.
+func serving(c cluster, seen facts, waits []string) bool {
+	if c.Stopped {
+		return len(waits) == 0
+	}
+	return seen.StatefulSet != nil && seen.StatefulSet.ReadyReplicas > 0 && adminIsSet(c, seen)
 }
 
 // stalls returns what a person has to do before the spec can be carried out, with the reason of the first such thing.
@@ -84,33 +92,37 @@ func waitsForMaterial(p plan) []string {
 }
 
 // waitsForStatefulSet returns what is waited for until Kubernetes runs the Pods that it should.
-func waitsForStatefulSet(c cluster, seen facts, mark string) []string {
+func waitsForStatefulSet(c cluster, seen facts, p plan, mark string) []string {
 	set, name := seen.StatefulSet, c.StatefulSet()
 	switch {
 	case set == nil:
 		return []string{fmt.Sprintf("Waiting for the StatefulSet %s to be created.", name)}
-	case set.Template != mark, set.SpecReplicas != int64(c.Replicas), set.ObservedGeneration < set.Generation:
+	case !c.Stopped && int(p.Replicas) > c.Instances:
+		return []string{fmt.Sprintf("Waiting for the primary to be one of the %d instances that stay.", c.Instances)}
+	case set.Template != mark, set.SpecReplicas != int64(p.Replicas), set.ObservedGeneration < set.Generation:
 		return []string{fmt.Sprintf("Waiting for the StatefulSet %s to take the change over.", name)}
-	case c.Replicas == 0 && set.Replicas > 0:
+	case c.Stopped && set.Replicas > 0:
 		return []string{fmt.Sprintf("Waiting for %d instances to stop.", set.Replicas)}
-	case c.Replicas == 0:
+	case c.Stopped:
 		return nil
-	case set.UpdatedReplicas < int64(c.Replicas), set.CurrentRevision != set.UpdateRevision:
-		return []string{fmt.Sprintf("Waiting for the StatefulSet %s to replace its Pods: %d of %d have the new template.", name, set.UpdatedReplicas, c.Replicas)}
-	case set.ReadyReplicas < int64(c.Replicas):
-		return []string{fmt.Sprintf("Waiting for the instances to serve: %d of %d are ready.", set.ReadyReplicas, c.Replicas)}
+	case set.Replicas > int64(p.Replicas):
+		return []string{fmt.Sprintf("Waiting for %d standbys to stop.", set.Replicas-int64(p.Replicas))}
+	case set.UpdatedReplicas < int64(p.Replicas):
+		return []string{fmt.Sprintf("Waiting for the Pods to be replaced: %d of %d have the new template.", set.UpdatedReplicas, p.Replicas)}
+	case set.ReadyReplicas < int64(p.Replicas):
+		return []string{fmt.Sprintf("Waiting for the instances to serve: %d of %d are ready.", set.ReadyReplicas, p.Replicas)}
 	}
 	return nil
 }
 
 // waitsForInstances returns what is waited for until the instances say that they are what they should be.
 func waitsForInstances(c cluster, seen facts, p plan) []string {
-	if c.Replicas == 0 || p.Config == nil {
+	if c.Stopped || p.Config == nil {
 		return nil
 	}
 	var waits []string
 	reports := current(c, seen)
-	for ordinal := range int(c.Replicas) {
+	for ordinal := range c.Instances {
 		i := slices.IndexFunc(reports, func(r reported) bool { return r.Name == c.Pod(ordinal) })
 		if i < 0 {
 			waits = append(waits, fmt.Sprintf("Waiting for the first report of the instance %s.", c.Pod(ordinal)))
@@ -118,10 +130,29 @@ func waitsForInstances(c cluster, seen facts, p plan) []string {
 		}
 		waits = append(waits, waitsForInstance(c, *p.Config, ordinal, reports[i].Report)...)
 	}
-	if len(waits) == 0 && primary(c, seen) == nil {
-		waits = append(waits, "Waiting for an instance to become the primary.")
+	leader := primary(c, seen)
+	if leader == nil {
+		return append(waits, "Waiting for an instance to become the primary.")
+	}
+	for ordinal := range c.Instances {
+		if name := c.Pod(ordinal); name != leader.Name && !follows(leader.Report, name) {
+			waits = append(waits, fmt.Sprintf("Waiting for the standby %s to follow the primary.", name))
+		}
 	}
 	return waits
+}
+
+// follows says whether the primary sees a standby stream.
+func follows(primary instance.Report, standby string) bool {
+	return slices.ContainsFunc(standbys(primary), func(s instance.Standby) bool { return s.Name == standby && s.Streaming })
+}
+
+// standbys returns what the primary sees of its standbys.
+func standbys(primary instance.Report) []instance.Standby {
+	if primary.Replication == nil {
+		return nil
+	}
+	return primary.Replication.Standbys
 }
 
 func waitsForInstance(c cluster, want instance.Config, ordinal int, r instance.Report) []string {
@@ -172,11 +203,14 @@ type reported struct {
 	instance.Report
 }
 
-// current returns the reports of the instances that are to be, by ordinal. What one that is gone said last is left out.
+// current returns the reports of the instances that run, by ordinal. What one that is gone said last is left out.
 func current(c cluster, seen facts) []reported {
+	if c.Stopped || seen.StatefulSet == nil {
+		return nil
+	}
 	var list []reported
-	for ordinal := range int(c.Replicas) {
-		name := c.Pod(ordinal)
+	for ordinal := range min(seen.StatefulSet.SpecReplicas, 1+maximumStandbys) {
+		name := c.Pod(int(ordinal))
 		if report, ok := seen.Reports[name]; ok {
 			list = append(list, reported{Name: name, Report: report})
 		}
@@ -184,14 +218,17 @@ func current(c cluster, seen facts) []reported {
 	return list
 }
 
-// primary returns the primary's report, if an instance says that it is the primary and runs.
+// primary returns the primary's report, if an instance says that it is the primary and runs. One that was lost could not
+// say that it is not the primary any more: the newest timeline tells.
 func primary(c cluster, seen facts) *reported {
+	var found *reported
 	for _, r := range current(c, seen) {
-		if r.Role == instance.RolePrimary && r.State == instance.StateRunning {
-			return &r
+		isPrimary := r.Role == instance.RolePrimary && r.State == instance.StateRunning
+		if isPrimary && (found == nil || r.Timeline > found.Timeline) {
+			found = &r
 		}
 	}
-	return nil
+	return found
 }
 
 // adminIsSet says whether somebody can log in: the readiness of a Pod does not know.

@@ -34,11 +34,11 @@ func statefulSet(c cluster, p plan) (content map[string]any, mark string, err er
 		WithAnnotations(map[string]string{naming.AnnotationTemplate: mark}).
 		WithSpec(applyappsv1.StatefulSetSpec().
 			WithServiceName(c.Pods()).
-			WithReplicas(c.Replicas).
+			WithReplicas(p.Replicas).
 			WithSelector(selector(c)).
 			// Patroni elects: no instance waits for the one before it.
 			WithPodManagementPolicy(appsv1.ParallelPodManagement).
-			WithUpdateStrategy(applyappsv1.StatefulSetUpdateStrategy().WithType(appsv1.RollingUpdateStatefulSetStrategyType)).
+			WithUpdateStrategy(applyappsv1.StatefulSetUpdateStrategy().WithType(updateStrategy(p))).
 			WithPersistentVolumeClaimRetentionPolicy(retention(c)).
 			WithRevisionHistoryLimit(2).
 			WithTemplate(template).
@@ -50,6 +50,14 @@ func statefulSet(c cluster, p plan) (content map[string]any, mark string, err er
 	}
 	// The templates of an existing StatefulSet cannot be changed: they are given as they are, and the agents grow the disks.
 	return content, mark, unstructured.SetNestedSlice(content, p.VolumeClaimTemplates, "spec", "volumeClaimTemplates")
+}
+
+// updateStrategy leaves the order of a rolling update to the primary's agent where there is an order to keep.
+func updateStrategy(p plan) appsv1.StatefulSetUpdateStrategyType {
+	if p.Ordered {
+		return appsv1.OnDeleteStatefulSetStrategyType
+	}
+	return appsv1.RollingUpdateStatefulSetStrategyType
 }
 
 // retention says that stopping keeps the volumes, and whether the claim's end does.

@@ -34,7 +34,7 @@ func status(c cluster, seen facts, p plan, r rollout, now time.Time) (map[string
 	s := v1alpha1.DBClusterStatus{
 		Phase:             phase(c, seen, p, r),
 		Rollout:           &v1alpha1.RolloutStatus{State: r.State, Message: r.Message, ObservedSpec: runtime.RawExtension{Raw: given}},
-		Endpoints:         &v1alpha1.EndpointsStatus{RW: fmt.Sprintf("%s:%d", c.Host(), instance.PortPostgreSQL)},
+		Endpoints:         endpoints(c),
 		Instances:         instanceStatuses(c, seen),
 		CertificateExpiry: certificateExpiry(c, seen, p),
 		CriticalIncidents: incidents(c, seen, p, now),
@@ -47,9 +47,17 @@ func status(c cluster, seen facts, p plan, r rollout, now time.Time) (map[string
 		s.CurrentVersion = leader.ServerVersion
 		s.DataDiskSize = leader.DataDiskSize
 		s.Parameters = &v1alpha1.ParametersStatus{InForce: leader.Parameters, LastChange: string(leader.AppliedBy)}
-		s.Durability = durability(leader.Report)
+		s.Durability = durability(c, leader.Report)
 	}
 	return compose.Content(&s)
+}
+
+func endpoints(c cluster) *v1alpha1.EndpointsStatus {
+	e := &v1alpha1.EndpointsStatus{RW: fmt.Sprintf("%s:%d", c.Host(), instance.PortPostgreSQL)}
+	if c.Instances > 1 && c.ReadReplicas {
+		e.RO = fmt.Sprintf("%s:%d", c.ReadOnlyHost(), instance.PortPostgreSQL)
+	}
+	return e
 }
 
 // phase says in one word what the instances are doing. What became of the newest change is in the rollout.
@@ -60,9 +68,9 @@ func phase(c cluster, seen facts, p plan, r rollout) v1alpha1.Phase {
 		return v1alpha1.PhaseFailed
 	case !p.Instances:
 		return v1alpha1.PhasePending
-	case c.Replicas == 0 && stopped && r.Serving:
+	case c.Stopped && stopped && r.Serving:
 		return v1alpha1.PhaseStopped
-	case c.Replicas == 0 && seen.StatefulSet != nil && seen.StatefulSet.Replicas > 0:
+	case c.Stopped && seen.StatefulSet != nil && seen.StatefulSet.Replicas > 0:
 		return v1alpha1.PhaseStopping
 	case r.Serving && r.State != v1alpha1.RolloutProgressing:
 		return v1alpha1.PhaseRunning
@@ -84,31 +92,74 @@ func born(seen facts) bool {
 	return false
 }
 
-// durability says what an acknowledged transaction survives. There are no standbys in this version.
-func durability(primary instance.Report) string {
-	if value := primary.Parameters["synchronous_commit"]; value == "off" {
-		return "The newest transactions are lost when the instance crashes, because synchronous_commit is off; all are lost with its volume."
+// durability says what an acknowledged transaction survives.
+func durability(c cluster, primary instance.Report) string {
+	if primary.Parameters["synchronous_commit"] == "off" {
+		return "asynchronous: synchronous_commit is off, so the newest transactions are lost when the primary crashes."
 	}
-	return "An acknowledged transaction is on the volume of the only instance: it survives a crash of the instance and the loss of its node, not the loss of the volume."
+	if c.Instances == 1 {
+		return "An acknowledged transaction is on the volume of the only instance: it survives a crash of the instance and the loss of its node, not the loss of the volume."
+	}
+	needed, confirming := synchrony(primary)
+	switch {
+	case needed > confirming:
+		return fmt.Sprintf("writes wait: %d standbys must confirm them, and %d can.", needed, confirming)
+	case needed > 0:
+		return fmt.Sprintf("synchronous (any %d of %d): an acknowledged transaction survives the loss of the primary.", needed, confirming)
+	case c.Synchronous == v1alpha1.SynchronyOff:
+		return "asynchronous: availability.synchronous is Off, so a failover can lose the newest transactions."
+	}
+	return "asynchronous: no healthy standby. An acknowledged transaction is on the volume of the primary."
+}
+
+// synchrony returns how many standbys must confirm a commit, and how many can.
+func synchrony(primary instance.Report) (needed, confirming int) {
+	if primary.Replication == nil {
+		return 0, 0
+	}
+	for _, s := range primary.Replication.Standbys {
+		if s.Synchronous && s.Streaming {
+			confirming++
+		}
+	}
+	return primary.Replication.Needed, confirming
 }
 
 func instanceStatuses(c cluster, seen facts) []v1alpha1.InstanceStatus {
 	var list []v1alpha1.InstanceStatus
+	leader := primary(c, seen)
 	for _, r := range current(c, seen) {
 		s := v1alpha1.InstanceStatus{
 			Name: r.Name, Role: string(r.Role), State: string(r.State), Node: r.Node,
 			Timeline: r.Timeline, Version: r.ServerVersion, PendingRestart: r.PendingRestart,
 		}
-		if r.LagBytes > 0 {
-			s.Lag = resource.NewQuantity(r.LagBytes, resource.BinarySI).String()
-		}
-		// An instance that was lost with its node could not say so: its last report stands until another one is written.
-		if seen.StatefulSet != nil && seen.StatefulSet.ReadyReplicas == 0 {
-			s.Role = string(instance.RoleUnknown)
+		switch {
+		case seen.StatefulSet.ReadyReplicas == 0, leader != nil && r.Role == instance.RolePrimary && r.Name != leader.Name:
+			// An instance that was lost with its node could not say so: its last report stands until another one is written.
+			s.Role, s.State = string(instance.RoleUnknown), string(instance.StateUnknown)
+		case leader != nil && r.Role == instance.RoleStandby && r.State == instance.StateRunning:
+			addReplication(&s, leader.Report)
 		}
 		list = append(list, s)
 	}
 	return list
+}
+
+// addReplication adds what the primary sees of a standby that runs.
+func addReplication(s *v1alpha1.InstanceStatus, primary instance.Report) {
+	s.State = string(instance.StateDisconnected)
+	for _, standby := range standbys(primary) {
+		if standby.Name != s.Name {
+			continue
+		}
+		s.Synchronous = standby.Synchronous
+		if standby.Streaming {
+			s.State = string(instance.StateStreaming)
+		}
+		if standby.LagBytes > 0 {
+			s.Lag = resource.NewQuantity(standby.LagBytes, resource.BinarySI).String()
+		}
+	}
 }
 
 // certificateExpiry returns the end of the certificate that clients see.
@@ -146,6 +197,7 @@ func incidents(c cluster, seen facts, p plan, now time.Time) []v1alpha1.Critical
 			})
 		}
 	}
+	list = append(list, replicationIncidents(c, seen, now)...)
 	if end := p.Lifetime.End; c.Spec.TLS != nil && !end.IsZero() && end.Sub(now) < expiryWarning {
 		list = append(list, v1alpha1.CriticalIncident{
 			Code: "CertificateExpires", Resource: "Secret/" + c.Spec.TLS.CertSecret.Name,
@@ -156,6 +208,30 @@ func incidents(c cluster, seen facts, p plan, now time.Time) []v1alpha1.Critical
 	slices.SortStableFunc(list, func(a, b v1alpha1.CriticalIncident) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Code, b.Code))
 	})
+	return list
+}
+
+// replicationIncidents returns what the lack of standbys takes from a cluster that is to have some.
+func replicationIncidents(c cluster, seen facts, now time.Time) []v1alpha1.CriticalIncident {
+	leader := primary(c, seen)
+	if c.Instances == 1 || leader == nil {
+		return nil
+	}
+	at := since(seen.Conditions[v1alpha1.ConditionInstancesReady], v1alpha1.ReasonNotServing, now)
+	var list []v1alpha1.CriticalIncident
+	needed, confirming := synchrony(leader.Report)
+	if c.Synchronous != v1alpha1.SynchronyOff && (needed == 0 || confirming < needed) {
+		list = append(list, v1alpha1.CriticalIncident{
+			Code: "NoSynchronousStandby", Resource: "Pod/" + leader.Name, Time: at,
+			Message: "No standby confirms commits: " + durability(c, leader.Report) + " See status.instances for what the standbys do.",
+		})
+	}
+	if c.ReadReplicas && !slices.ContainsFunc(standbys(leader.Report), func(s instance.Standby) bool { return s.Streaming }) {
+		list = append(list, v1alpha1.CriticalIncident{
+			Code: "NoReadReplica", Resource: "Service/" + c.ReadOnly(), Time: at,
+			Message: "No standby follows the primary: connections to " + c.ReadOnly() + " are refused or read what is old. See status.instances for what the standbys do.",
+		})
+	}
 	return list
 }
 
@@ -192,28 +268,37 @@ func conditions(c cluster, seen facts, p plan, r rollout) []compose.Condition {
 
 func instancesReady(c cluster, seen facts, p plan, r rollout) compose.Condition {
 	condition := compose.Condition{Type: v1alpha1.ConditionInstancesReady}
-	switch {
+	switch serve := servingInstances(c, seen); {
 	case !p.Instances:
 		condition.Status, condition.Reason, condition.Message = compose.False, v1alpha1.ReasonNotCreated, "No instance was started yet."
-	case r.Serving && c.Replicas == 0:
+	case r.Serving && c.Stopped:
 		condition.Status, condition.Reason, condition.Message = compose.True, v1alpha1.ReasonStopped, "The cluster is stopped. Its data is kept."
-	case r.Serving:
-		condition.Status, condition.Reason, condition.Message = compose.True, v1alpha1.ReasonServing, "Every instance serves."
-	case c.Replicas == 0:
+	case c.Stopped:
 		condition.Status, condition.Reason = compose.False, v1alpha1.ReasonStopping
 		condition.Message = "The cluster is being stopped."
+	case r.Serving && serve >= c.Instances:
+		condition.Status, condition.Reason, condition.Message = compose.True, v1alpha1.ReasonServing, "Every instance serves."
 	default:
 		condition.Status, condition.Reason = compose.False, v1alpha1.ReasonNotServing
-		condition.Message = fmt.Sprintf("%d of %d instances serve.", servingInstances(seen), c.Replicas)
+		condition.Message = fmt.Sprintf("%d of %d instances serve.", serve, c.Instances)
 	}
 	return condition
 }
 
-func servingInstances(seen facts) int64 {
-	if seen.StatefulSet == nil {
+// servingInstances returns how many instances are ready and do what they are for: the primary, and the standbys that it
+// sees follow.
+func servingInstances(c cluster, seen facts) int {
+	leader := primary(c, seen)
+	if seen.StatefulSet == nil || leader == nil {
 		return 0
 	}
-	return seen.StatefulSet.ReadyReplicas
+	count := 1
+	for ordinal := range c.Instances {
+		if follows(leader.Report, c.Pod(ordinal)) {
+			count++
+		}
+	}
+	return min(count, int(seen.StatefulSet.ReadyReplicas))
 }
 
 func deletionProtected(c cluster, seen facts) compose.Condition {

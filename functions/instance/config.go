@@ -101,6 +101,22 @@ type Config struct {
 	// CertificateRevision is the hash of the newest certificate (the bytes of tls.crt), with the same use.
 	CertificateRevision string `json:"certificateRevision"`
 
+	// Instances is how many there are to be, the primary among them. Those whose ordinal is not below it are about to be
+	// taken away.
+	Instances int `json:"instances"`
+
+	// Synchronous is what a commit waits for: Preferred, Required or Off, as in the claim.
+	Synchronous string `json:"synchronous"`
+
+	// Revision is the StatefulSet's of the Pods that are to be: the value of their label controller-revision-hash. Empty
+	// while the StatefulSet is being changed. The primary's agent replaces Pods of other revisions, in an order that keeps
+	// the cluster writing.
+	Revision string `json:"revision,omitempty"`
+
+	// KeepState says that what Patroni knows of the database outlives the claim, as its volumes do: which instance may be
+	// promoted.
+	KeepState bool `json:"keepState,omitempty"`
+
 	// Patroni's timing. See the function's package patroni for the bounds between them.
 	Patroni Patroni `json:"patroni"`
 
@@ -115,6 +131,9 @@ type Owner struct {
 	Kind       string `json:"kind"`
 	Name       string `json:"name"`
 	UID        string `json:"uid"`
+
+	// Created is when the composite was created, in RFC 3339. A volume that is older held an earlier cluster's data.
+	Created string `json:"created,omitempty"`
 }
 
 // Patroni is Patroni's timing, in seconds.

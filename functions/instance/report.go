@@ -15,12 +15,14 @@ type State string
 
 // States of an instance.
 const (
-	StateStarting   State = "starting"
-	StateRunning    State = "running"
-	StateStreaming  State = "streaming"
-	StateRestarting State = "restarting"
-	StateStopped    State = "stopped"
-	StateFailed     State = "failed"
+	StateStarting     State = "starting"
+	StateRunning      State = "running"
+	StateStreaming    State = "streaming"
+	StateDisconnected State = "disconnected"
+	StateRestarting   State = "restarting"
+	StateStopped      State = "stopped"
+	StateFailed       State = "failed"
+	StateUnknown      State = "unknown"
 )
 
 // A Report is what an instance says about itself. It is written only when it changes, so it holds nothing that changes
@@ -38,8 +40,12 @@ type Report struct {
 	// Timeline of the instance's WAL. 0 when it is not known.
 	Timeline int `json:"timeline,omitempty"`
 
-	// LagBytes is how far a standby is behind, rounded up to a power of two of MiB; 0 below 1 MiB.
-	LagBytes int64 `json:"lagBytes,omitempty"`
+	// Replication is what the primary sees of its standbys. Nil for any other instance.
+	Replication *Replication `json:"replication,omitempty"`
+
+	// ReadyFor is the Config.Instances that the primary has prepared for: it is one of those that stay. Standbys are taken
+	// away only then. 0 for any other instance.
+	ReadyFor int `json:"readyFor,omitempty"`
 
 	// ServerVersion is PostgreSQL's own, for example "17.12".
 	ServerVersion string `json:"serverVersion,omitempty"`
@@ -75,6 +81,31 @@ type Report struct {
 
 	// Incidents are what is wrong with the instance, sorted by Code.
 	Incidents []Incident `json:"incidents,omitempty"`
+}
+
+// Replication is what the primary sees of its standbys.
+type Replication struct {
+	// Needed is how many standbys must confirm a commit before it is acknowledged. 0 when replication is asynchronous.
+	Needed int `json:"needed,omitempty"`
+
+	// Standbys that follow, sorted by name.
+	Standbys []Standby `json:"standbys,omitempty"`
+}
+
+// A Standby is one that follows the primary.
+type Standby struct {
+	// Name of its Pod.
+	Name string `json:"name"`
+
+	// Streaming says that it has caught up once and receives every record as it is written.
+	Streaming bool `json:"streaming,omitempty"`
+
+	// Synchronous says that it is one of those that can confirm a commit.
+	Synchronous bool `json:"synchronous,omitempty"`
+
+	// LagBytes is how far its replay is behind, rounded up to a power of two of MiB; 0 below 16 MiB, so that a healthy
+	// standby causes no writes.
+	LagBytes int64 `json:"lagBytes,omitempty"`
 }
 
 // AppliedBy is how a change of parameters came into force.

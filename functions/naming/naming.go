@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Labels of a cluster's objects.
@@ -108,9 +109,12 @@ func (c Cluster) Scope() string { return c.Name + "-patroni" }
 // PatroniConfig is the name of the ConfigMap with Patroni's dynamic configuration and the database's identifier.
 func (c Cluster) PatroniConfig() string { return c.Scope() + "-config" }
 
+// PatroniLeader is the name of the ConfigMap with Patroni's leader lock.
+func (c Cluster) PatroniLeader() string { return c.Scope() + "-leader" }
+
 // PatroniConfigMaps are the names of the ConfigMaps that Patroni keeps its state in.
 func (c Cluster) PatroniConfigMaps() []string {
-	return []string{c.PatroniConfig(), c.Scope() + "-failover", c.Scope() + "-leader", c.Scope() + "-sync"}
+	return []string{c.PatroniConfig(), c.Scope() + "-failover", c.PatroniLeader(), c.Scope() + "-sync"}
 }
 
 // Pod is the name of an instance's Pod.
@@ -124,6 +128,22 @@ func (c Cluster) DataVolume(ordinal int) string { return DataVolumeTemplate + "-
 
 // Host is the DNS name of the primary.
 func (c Cluster) Host() string { return c.serviceHost(c.ReadWrite()) }
+
+// ReadOnlyHost is the DNS name of the standbys.
+func (c Cluster) ReadOnlyHost() string { return c.serviceHost(c.ReadOnly()) }
+
+// PodHost is the DNS name of an instance.
+func (c Cluster) PodHost(pod string) string { return c.serviceHost(pod + "." + c.Pods()) }
+
+// Ordinal returns the ordinal in the name of an instance's Pod.
+func (c Cluster) Ordinal(pod string) (int, bool) {
+	rest, ok := strings.CutPrefix(pod, c.Name+"-")
+	if !ok {
+		return 0, false
+	}
+	ordinal, err := strconv.Atoi(rest)
+	return ordinal, err == nil
+}
 
 // DNSNames are the names that clients and other instances may know an instance by.
 func (c Cluster) DNSNames() []string {

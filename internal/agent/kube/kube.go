@@ -31,6 +31,13 @@ const watchRetry = 2 * time.Second
 // annotationInitialize is where Patroni writes down the database's identifier: empty while the database is being made.
 const annotationInitialize = "initialize"
 
+// Annotations of Patroni's ConfigMap of the leader, and the one with which a composite calls all of them its own.
+const (
+	annotationLeader    = "leader"
+	annotationRenewTime = "renewTime"
+	annotationOwner     = "xdbcluster.io/owner"
+)
+
 // ErrCannotGrow says that the storage class refuses to grow a volume.
 var ErrCannotGrow = errors.New("the storage class does not allow volumes to grow")
 
@@ -58,9 +65,33 @@ func New(cluster naming.Cluster, pod string) (*Client, error) {
 // WatchConfig calls changed with the cluster's Config whenever there is another one, until the context ends. While the
 // API server is away nothing changes.
 func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func(instance.Config)) {
+	c.watch(ctx, log, c.cluster.Config(), func(m *corev1.ConfigMap) error {
+		config := instance.Config{}
+		if err := json.Unmarshal([]byte(m.Data[instance.ConfigKey]), &config); err != nil {
+			return fmt.Errorf("cannot parse %s of ConfigMap %q: %w", instance.ConfigKey, m.Name, err)
+		}
+		changed(config)
+		return nil
+	})
+}
+
+// WatchLeader calls changed with the name of the instance that holds Patroni's leader lock whenever it is another one,
+// until the context ends. The name is empty when none does.
+func (c *Client) WatchLeader(ctx context.Context, log *slog.Logger, changed func(leader string)) {
+	last := ""
+	c.watch(ctx, log, c.cluster.PatroniLeader(), func(m *corev1.ConfigMap) error {
+		if leader := m.Annotations[annotationLeader]; leader != last {
+			last = leader
+			changed(leader)
+		}
+		return nil
+	})
+}
+
+func (c *Client) watch(ctx context.Context, log *slog.Logger, name string, seen func(*corev1.ConfigMap) error) {
 	for ctx.Err() == nil {
-		if err := c.watchOnce(ctx, changed); err != nil && ctx.Err() == nil {
-			log.Warn("Cannot watch the configuration; the last one stays in force", "error", err.Error())
+		if err := c.watchOnce(ctx, name, seen); err != nil && ctx.Err() == nil {
+			log.Warn("Cannot watch a ConfigMap; what was seen last stays in force", "configMap", name, "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -69,24 +100,22 @@ func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func
 	}
 }
 
-func (c *Client) watchOnce(ctx context.Context, changed func(instance.Config)) error {
+func (c *Client) watchOnce(ctx context.Context, name string, seen func(*corev1.ConfigMap) error) error {
 	w, err := c.api.CoreV1().ConfigMaps(c.namespace).Watch(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", c.cluster.Config()).String(),
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(),
 	})
 	if err != nil {
-		return fmt.Errorf("cannot watch ConfigMap %q: %w", c.cluster.Config(), err)
+		return fmt.Errorf("cannot watch ConfigMap %q: %w", name, err)
 	}
 	defer w.Stop()
 	for event := range w.ResultChan() {
 		m, ok := event.Object.(*corev1.ConfigMap)
 		if !ok {
-			return fmt.Errorf("the watch of ConfigMap %q ended: %w", c.cluster.Config(), kerrors.FromObject(event.Object))
+			return fmt.Errorf("the watch of ConfigMap %q ended: %w", name, kerrors.FromObject(event.Object))
 		}
-		config := instance.Config{}
-		if err := json.Unmarshal([]byte(m.Data[instance.ConfigKey]), &config); err != nil {
-			return fmt.Errorf("cannot parse %s of ConfigMap %q: %w", instance.ConfigKey, m.Name, err)
+		if err := seen(m); err != nil {
+			return err
 		}
-		changed(config)
 	}
 	return nil
 }
@@ -94,19 +123,28 @@ func (c *Client) watchOnce(ctx context.Context, changed func(instance.Config)) e
 // LastReport returns what this instance reported last, before its container was restarted. An empty report when there
 // is none.
 func (c *Client) LastReport(ctx context.Context) (instance.Report, error) {
+	reports, err := c.Reports(ctx)
+	return reports[c.pod], err
+}
+
+// Reports returns what every instance reported last, by the names of their Pods. What an instance that is gone said is
+// among it.
+func (c *Client) Reports(ctx context.Context) (map[string]instance.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, c.cluster.Reports(), metav1.GetOptions{})
 	if err != nil {
-		return instance.Report{}, fmt.Errorf("cannot read ConfigMap %q: %w", c.cluster.Reports(), err)
+		return nil, fmt.Errorf("cannot read ConfigMap %q: %w", c.cluster.Reports(), err)
 	}
-	report := instance.Report{}
-	if raw, ok := m.Data[c.pod]; ok {
+	reports := make(map[string]instance.Report, len(m.Data))
+	for pod, raw := range m.Data {
+		report := instance.Report{}
 		if err := json.Unmarshal([]byte(raw), &report); err != nil {
-			return instance.Report{}, fmt.Errorf("cannot parse the last report: %w", err)
+			return nil, fmt.Errorf("cannot parse the report of %q: %w", pod, err)
 		}
+		reports[pod] = report
 	}
-	return report, nil
+	return reports, nil
 }
 
 // WriteReport replaces this instance's report.
@@ -119,11 +157,13 @@ func (c *Client) WriteReport(ctx context.Context, report instance.Report) error 
 	return c.patchConfigMap(ctx, c.cluster.Reports(), patch)
 }
 
-// Own lets Patroni's ConfigMaps go with the composite. It says whether there are some, and all of them owned.
-func (c *Client) Own(ctx context.Context, owner instance.Owner) (bool, error) {
+// Own marks Patroni's ConfigMaps as this composite's. They go with it, unless they are to be kept: then they tell the next
+// composite of the name, which finds the volumes, who has every commit. It says whether there are some, and all as they
+// should be.
+func (c *Client) Own(ctx context.Context, owner instance.Owner, keep bool) (bool, error) {
 	some := false
 	for _, name := range c.cluster.PatroniConfigMaps() {
-		owned, err := c.own(ctx, name, owner)
+		owned, err := c.own(ctx, name, owner, keep)
 		if err != nil {
 			return false, err
 		}
@@ -132,8 +172,8 @@ func (c *Client) Own(ctx context.Context, owner instance.Owner) (bool, error) {
 	return some, nil
 }
 
-// own says whether there is a ConfigMap of that name, and sees to it that it is owned.
-func (c *Client) own(ctx context.Context, name string, owner instance.Owner) (bool, error) {
+// own says whether there is a ConfigMap of that name, and sees to it that it is as it should be.
+func (c *Client) own(ctx context.Context, name string, owner instance.Owner, keep bool) (bool, error) {
 	getCtx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(getCtx, name, metav1.GetOptions{})
@@ -143,13 +183,18 @@ func (c *Client) own(ctx context.Context, name string, owner instance.Owner) (bo
 	if err != nil {
 		return false, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
 	}
-	if isOwned(m, owner) {
+	if isOurs(m, owner) && (len(m.OwnerReferences) == 0) == keep {
 		return true, nil
 	}
-	return true, c.patchConfigMap(ctx, name, map[string]any{"metadata": map[string]any{
-		"ownerReferences": []metav1.OwnerReference{{
+	references := []metav1.OwnerReference{}
+	if !keep {
+		references = append(references, metav1.OwnerReference{
 			APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: types.UID(owner.UID),
-		}},
+		})
+	}
+	return true, c.patchConfigMap(ctx, name, map[string]any{"metadata": map[string]any{
+		"ownerReferences": references,
+		"annotations":     map[string]string{annotationOwner: owner.UID},
 	}})
 }
 
@@ -178,7 +223,7 @@ func (c *Client) PatroniState(ctx context.Context, owner instance.Owner) (Patron
 		return PatroniState{}, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
 	}
 	identifier, initialized := m.Annotations[annotationInitialize]
-	return PatroniState{Ours: isOwned(m, owner), Initialized: initialized, SystemIdentifier: identifier}, nil
+	return PatroniState{Ours: isOurs(m, owner), Initialized: initialized, SystemIdentifier: identifier}, nil
 }
 
 // ForgetPatroniState deletes what Patroni wrote down of the cluster, and returns the names of what there was.
@@ -199,23 +244,14 @@ func (c *Client) ForgetPatroniState(ctx context.Context) ([]string, error) {
 	return forgotten, nil
 }
 
-func isOwned(m *corev1.ConfigMap, owner instance.Owner) bool {
-	return len(m.OwnerReferences) == 1 && string(m.OwnerReferences[0].UID) == owner.UID
+func isOurs(m *corev1.ConfigMap, owner instance.Owner) bool {
+	return m.Annotations[annotationOwner] == owner.UID
 }
 
 // Refresh makes the kubelet look at the Pod again: it renews mounted Secrets and grows file systems at once, rather than
 // within a minute or two.
 func (c *Client) Refresh(ctx context.Context, reason string) error {
-	raw, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{instance.AnnotationRefresh: reason}}})
-	if err != nil {
-		return fmt.Errorf("cannot encode an annotation: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	if _, err := c.api.CoreV1().Pods(c.namespace).Patch(ctx, c.pod, types.MergePatchType, raw, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("cannot annotate Pod %q: %w", c.pod, err)
-	}
-	return nil
+	return c.patchPod(ctx, c.pod, map[string]any{"annotations": map[string]string{instance.AnnotationRefresh: reason}})
 }
 
 // GrowVolume asks for a data volume of at least the given size. It returns the size that the volume has now.

@@ -2,6 +2,7 @@ package patroni
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -19,6 +21,9 @@ import (
 
 // requestTimeout bounds a request to the Patroni of the same container: one that does not answer in that time is stalled.
 const requestTimeout = 900 * time.Millisecond
+
+// switchoverTimeout bounds a switchover, which waits for a checkpoint too.
+const switchoverTimeout = time.Minute
 
 // restartTimeout bounds a restart of PostgreSQL, which waits for a checkpoint.
 const restartTimeout = 5 * time.Minute
@@ -39,8 +44,13 @@ type Member struct {
 // IsPrimary says whether Patroni calls its instance the primary. Patroni 3 has another word for it.
 func (m Member) IsPrimary() bool { return m.Role == "primary" || m.Role == "master" }
 
-// A Client speaks to the Patroni of the same container.
-type Client struct{}
+// A Client speaks to the Patroni of an instance: that of the same container, unless At says which.
+type Client struct {
+	host string
+}
+
+// At returns a client of another instance's Patroni.
+func At(host string) Client { return Client{host: host} }
 
 // Member asks what Patroni says about its instance. It answers while PostgreSQL is down, too.
 func (c Client) Member(ctx context.Context) (Member, error) {
@@ -69,6 +79,11 @@ func (c Client) Restart(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/restart", map[string]any{}, nil, restartTimeout)
 }
 
+// SwitchOver makes a standby the primary in an orderly way. Patroni refuses one that would lose an acknowledged commit.
+func (c Client) SwitchOver(ctx context.Context, primary, candidate string) error {
+	return c.do(ctx, http.MethodPost, "/switchover", map[string]any{"leader": primary, "candidate": candidate}, nil, switchoverTimeout)
+}
+
 // do makes a request with the certificate that is mounted now: it is renewed while the agent runs.
 func (c Client) do(ctx context.Context, method, path string, body, answer any, timeout time.Duration) error {
 	client, err := c.http(timeout)
@@ -84,7 +99,7 @@ func (c Client) do(ctx context.Context, method, path string, body, answer any, t
 		}
 		payload = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "https://localhost:"+strconv.Itoa(instance.PortPatroni)+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, "https://"+c.address()+path, payload)
 	if err != nil {
 		return fmt.Errorf("cannot make a request to Patroni: %w", err)
 	}
@@ -98,6 +113,10 @@ func (c Client) do(ctx context.Context, method, path string, body, answer any, t
 		return fmt.Errorf("cannot read Patroni's answer: %w", err)
 	}
 	return decode(rsp, raw, answer)
+}
+
+func (c Client) address() string {
+	return net.JoinHostPort(cmp.Or(c.host, "localhost"), strconv.Itoa(instance.PortPatroni))
 }
 
 // decode takes the answer of a Patroni whose instance is not running as an answer: it has status 503 and says why.

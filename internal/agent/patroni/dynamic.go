@@ -6,6 +6,10 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
+// restartInPlace is how long, in seconds, a crashed primary may take to recover in place before another instance takes
+// over, where that may lose transactions.
+const restartInPlace = 300
+
 // dynamic returns the part of Patroni's configuration that all instances share. Patroni keeps it in a ConfigMap; the
 // primary's agent keeps it as it should be.
 func dynamic(c instance.Config) map[string]any {
@@ -14,9 +18,10 @@ func dynamic(c instance.Config) map[string]any {
 		"loop_wait":     c.Patroni.LoopWait,
 		"retry_timeout": c.Patroni.RetryTimeout,
 		// A primary that every member confirms goes on while the API server cannot be reached.
-		"failsafe_mode":         true,
-		"synchronous_mode":      synchronousMode(c.Version),
-		"primary_start_timeout": 0,
+		"failsafe_mode":           true,
+		"synchronous_mode":        synchronousMode(c),
+		"synchronous_mode_strict": c.Synchronous == synchronyRequired,
+		"primary_start_timeout":   primaryStartTimeout(c),
 		"postgresql": map[string]any{
 			"use_pg_rewind": true,
 			"use_slots":     true,
@@ -25,13 +30,30 @@ func dynamic(c instance.Config) map[string]any {
 	}
 }
 
+// What a commit waits for, as in the claim.
+const (
+	synchronyOff      = "Off"
+	synchronyRequired = "Required"
+)
+
 // synchronousMode is quorum commit where Patroni has it: version 4, which comes with PostgreSQL 17. It takes effect when
 // there is a standby.
-func synchronousMode(version string) any {
-	if version == "15" {
+func synchronousMode(c instance.Config) any {
+	switch {
+	case c.Synchronous == synchronyOff:
+		return false
+	case c.Version == "15":
 		return true
 	}
 	return "quorum"
+}
+
+// primaryStartTimeout lets another instance take over at once from a primary that crashed, where that loses nothing.
+func primaryStartTimeout(c instance.Config) int {
+	if c.Synchronous == synchronyOff {
+		return restartInPlace
+	}
+	return 0
 }
 
 func parameters(given map[string]string) map[string]any {

@@ -79,7 +79,7 @@ func Render(s Settings) ([]byte, error) {
 }
 
 func (s Settings) host() string {
-	return fmt.Sprintf("%s.%s.%s.svc", s.Pod, naming.Cluster{Name: s.Config.Cluster}.Pods(), s.Namespace)
+	return naming.Cluster{Namespace: s.Namespace, Name: s.Config.Cluster}.PodHost(s.Pod)
 }
 
 func (s Settings) postgresql() map[string]any {

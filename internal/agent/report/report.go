@@ -4,6 +4,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,12 @@ type Facts struct {
 	// Given says that Patroni's dynamic configuration is as Config wants it, and was reloaded.
 	Given bool
 
+	// Replication is what the primary sees of its standbys. Nil when it could not be read.
+	Replication *instance.Replication
+
+	// ReadyFor is what a primary reports as such.
+	ReadyFor int
+
 	AppliedBy           instance.AppliedBy
 	AdminRevision       string
 	CertificateRevision string
@@ -64,7 +71,7 @@ func Build(f Facts) instance.Report {
 	}
 	r.ServerVersion = Version(f.Member.ServerVersion)
 	if r.Role == instance.RolePrimary {
-		r.AdminRevision = f.AdminRevision
+		r.AdminRevision, r.Replication, r.ReadyFor = f.AdminRevision, f.Replication, f.ReadyFor
 	}
 	if f.Settings == nil {
 		return r
@@ -98,6 +105,26 @@ func PendingRestart(f Facts) []string {
 		}
 	}
 	slices.Sort(names)
+	return names
+}
+
+// ofPrimary are the settings that a standby cannot have smaller than its primary had them when it wrote the WAL
+// (PostgreSQL's manual, 26.4.3).
+func ofPrimary() []string {
+	return []string{"max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders", "max_worker_processes"}
+}
+
+// Lowered returns the names of the settings of which a standby needs as much as its primary has, and that wait to be
+// lowered.
+func Lowered(f Facts) []string {
+	names := []string{}
+	for _, name := range ofPrimary() {
+		is, errIs := strconv.Atoi(f.Settings[name].Value)
+		want, errWant := strconv.Atoi(f.Config.Parameters[name])
+		if errIs == nil && errWant == nil && want < is {
+			names = append(names, name)
+		}
+	}
 	return names
 }
 

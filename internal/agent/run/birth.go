@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
 )
@@ -23,20 +24,54 @@ const (
 	// for the instance that it takes to be at it.
 	beginAnew
 
+	// beginAsCopy removes what an interrupted copy left; Patroni copies the database from the primary.
+	beginAsCopy
+
+	// beginLater waits until the first instance has made the database.
+	beginLater
+
 	// beginNever starts nothing: the cluster's database was born, and an empty one must not take its place.
 	beginNever
 )
 
+// A situation is what an instance finds that has no database of its own.
+type situation struct {
+	// First says that the instance is the one that makes a cluster's database. The others copy it.
+	First bool
+
+	// Alone says that the cluster has no other instance that could have the database.
+	Alone bool
+
+	// HasDatabase says that there is a database in the data directory, whole enough to be started.
+	HasDatabase bool
+
+	// KeptElsewhere says that another instance has a volume from an earlier cluster of the same name.
+	KeptElsewhere bool
+
+	// State is what Patroni wrote down of the cluster.
+	State kube.PatroniState
+}
+
 // begin decides by what Patroni wrote down of the cluster. It marks a birth that is going on with an empty identifier, and
 // replaces that before anybody can log in.
-func begin(hasData bool, state kube.PatroniState) beginning {
-	interrupted := state.Initialized && state.SystemIdentifier == ""
+func begin(s situation) beginning {
+	born := s.State.SystemIdentifier != ""
 	switch {
-	case hasData && interrupted:
-		return beginAnew
-	case hasData:
+	case !s.First && born && s.State.Ours && s.HasDatabase:
 		return beginAsItIs
-	case state.Ours && state.SystemIdentifier != "":
+	case !s.First && born && s.State.Ours:
+		return beginAsCopy
+	case !s.First:
+		return beginLater
+	case s.HasDatabase && s.State.Initialized && !born:
+		return beginAnew
+	case s.HasDatabase:
+		return beginAsItIs
+	case born && s.State.Ours && s.Alone:
+		return beginNever
+	case born && (s.State.Ours || s.KeptElsewhere):
+		return beginAsCopy
+	case s.KeptElsewhere:
 		return beginNever
 	}
 	return beginAnew
@@ -56,26 +91,58 @@ func (a *Agent) awaitBeginning(ctx context.Context, vol *volume.Volume) error {
 			return ctx.Err()
 		case <-time.After(pause):
 		}
-		state, err := a.kube.PatroniState(ctx, a.current().Owner)
+		s, err := a.situation(ctx, vol)
 		if err != nil {
 			a.log.Warn("Cannot tell yet whether the cluster's database was born", "error", err.Error())
 			pause = birthRetry
 			continue
 		}
-		hasData, err := vol.HasData()
-		if err != nil {
-			return err
-		}
-		switch begin(hasData, state) {
+		switch begin(s) {
 		case beginAsItIs:
 			return nil
 		case beginAnew:
 			return a.beginAnew(ctx, vol)
+		case beginAsCopy:
+			return vol.Clear()
+		case beginLater:
+			pause = birthRetry
 		case beginNever:
-			a.reportWaiting(ctx, "DataVolumeEmpty", fmt.Sprintf("The instance does not start: the cluster's database %s was born, and its data volume is empty. Put the volume's content back; or, if the data is to be given up, delete the DBCluster and create it again.", state.SystemIdentifier))
+			a.reportWaiting(ctx, "DataVolumeEmpty", fmt.Sprintf("The instance does not start: the cluster's database %s was born, and its data volume is empty. Put the volume's content back; or, if the data is to be given up, delete the DBCluster and all its volumes and create it again.", s.State.SystemIdentifier))
 			pause = refusedRetry
 		}
 	}
+}
+
+func (a *Agent) situation(ctx context.Context, vol *volume.Volume) (situation, error) {
+	config := a.current()
+	state, err := a.kube.PatroniState(ctx, config.Owner)
+	if err != nil {
+		return situation{}, err
+	}
+	has, err := vol.HasDatabase()
+	if err != nil {
+		return situation{}, err
+	}
+	s := situation{First: a.ordinal() == 0, Alone: config.Instances <= 1, HasDatabase: has, State: state}
+	if s.First && !state.Ours {
+		kept, err := a.kube.KeptVolume(ctx, config.Owner.Created, maximumInstances)
+		if err != nil {
+			return situation{}, err
+		}
+		s.KeptElsewhere = kept != ""
+	}
+	return s, nil
+}
+
+// maximumInstances that a cluster can have.
+const maximumInstances = 6
+
+func (a *Agent) ordinal() int {
+	ordinal, ok := naming.Cluster{Name: a.current().Cluster}.Ordinal(a.env.Pod)
+	if !ok {
+		return maximumInstances // It never makes a database.
+	}
+	return ordinal
 }
 
 func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
@@ -90,4 +157,22 @@ func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
 		a.log.Info("Removed what Patroni knew of a database that is not there", "configMaps", forgotten)
 	}
 	return nil
+}
+
+// forgetMissing lets an instance whose database is gone copy it from the others. It says whether there are any that have
+// the same database.
+func (a *Agent) forgetMissing(ctx context.Context, vol *volume.Volume) (bool, error) {
+	config := a.current()
+	if config.Instances <= 1 {
+		return false, nil
+	}
+	state, err := a.kube.PatroniState(ctx, config.Owner)
+	if err != nil {
+		return false, err
+	}
+	if !state.Ours || state.SystemIdentifier != vol.Identity().SystemIdentifier {
+		return false, nil
+	}
+	a.log.Warn("The database is not on its volume any more; it is copied from the primary", "systemIdentifier", state.SystemIdentifier)
+	return true, vol.Forget()
 }

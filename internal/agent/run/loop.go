@@ -28,6 +28,9 @@ const (
 	hurriedTick = 200 * time.Millisecond
 	hurry       = 30 * time.Second
 
+	// stirred is how long the agent looks often after the leader changed.
+	stirred = 10 * time.Second
+
 	// reloadTime is how long after a change PostgreSQL may still say that settings wait for a restart, though they do not.
 	reloadTime = time.Second
 
@@ -64,9 +67,14 @@ type loop struct {
 	primary       bool
 	storeLastSeen int64
 
-	written    *instance.Report
-	appliedBy  instance.AppliedBy
-	restarting atomic.Bool
+	written   *instance.Report
+	appliedBy instance.AppliedBy
+
+	// busy says that a step which takes long is being taken, and resting until when none is tried again after one failed.
+	busy    atomic.Bool
+	resting atomic.Int64
+	settled *settlement // What was seen when nothing was left to be done. Nil when something may be.
+	alone   bool        // No other Pod has the label of the primary.
 
 	// pendingSince is since when a restart has been pending, unsettledSince since when the instance is not yet what its
 	// Config says. Zero when that is not so.
@@ -101,7 +109,9 @@ func (l *loop) turn(ctx context.Context) {
 	l.keepInCheck(ctx, member)
 	l.lookAtVolume(ctx, config)
 	l.lookAtMounts(ctx, config)
-	l.own(ctx, config)
+	if l.primary {
+		l.own(ctx, config)
+	}
 
 	facts := report.Facts{
 		PodUID: l.env.PodUID, Node: l.env.Node, Config: config, Member: member,
@@ -119,6 +129,9 @@ func (l *loop) turn(ctx context.Context) {
 
 // pause is how long to wait until the next turn.
 func (l *loop) pause(now time.Time) time.Duration {
+	if now.Sub(time.Unix(0, l.stirred.Load())) < stirred {
+		return hurriedTick
+	}
 	if l.written != nil && settled(*l.written, l.current()) {
 		l.unsettledSince = time.Time{}
 		return tick
@@ -154,6 +167,7 @@ func (l *loop) keepInCheck(ctx context.Context, member *patroni.Member) {
 	confirmed := false
 	if member != nil {
 		l.primary = member.IsPrimary() && member.State != "stopped"
+		l.alone = l.alone && l.primary
 		confirmed = member.StoreLastSeen != l.storeLastSeen || member.FailsafeActive && l.patroni.Alive(ctx)
 		l.storeLastSeen = member.StoreLastSeen
 	}
@@ -171,8 +185,9 @@ func (l *loop) keepInCheck(ctx context.Context, member *patroni.Member) {
 // act does what can be done while PostgreSQL answers. Each task stands alone: one that fails is tried again at the next
 // turn and keeps no other from its work.
 func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.Member, facts *report.Facts) {
+	l.complain("birth", l.volume.RecordBirth(member.SystemIdentifier, time.Now()))
 	if member.IsPrimary() {
-		l.actAsPrimary(ctx, config, member)
+		l.actAsPrimary(ctx, config, facts)
 	}
 	l.complain("certificate", l.serveCertificate(ctx))
 
@@ -189,11 +204,13 @@ func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.
 	}
 	facts.Given = len(patroni.Changes(config, current)) == 0
 	l.noteRefusedParameters(ctx)
-	l.restartWhenNeeded(ctx, *facts)
+	needed := l.restartNeeded(*facts)
+	if member.IsPrimary() {
+		l.keepOrder(ctx, config, *facts, needed)
+	}
 }
 
-func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, member *patroni.Member) {
-	l.complain("birth", l.volume.RecordBirth(member.SystemIdentifier, time.Now()))
+func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, facts *report.Facts) {
 	l.complain("parameters", l.giveParameters(ctx, config))
 	l.complain("administrator", l.setAdministrator(ctx))
 	if !l.metrics {
@@ -201,6 +218,15 @@ func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, member 
 		l.complain("metrics", err)
 		l.metrics = err == nil
 	}
+	if config.Instances == 1 && l.ordinal() == 0 {
+		facts.ReadyFor = 1
+		return
+	}
+	l.takeRole(ctx, config)
+	replication, err := postgres.Replication(ctx, patroni.UserReplication)
+	l.complain("replication", err)
+	facts.Replication = replication
+	facts.ReadyFor = l.readyFor(config, replication)
 }
 
 // own looks often until Patroni's state is owned, and seldom after: Patroni makes some of it only when it needs it.
@@ -214,7 +240,7 @@ func (l *loop) own(ctx context.Context, config instance.Config) {
 		return
 	}
 	l.ownChecked = now
-	owned, err := l.kube.Own(ctx, config.Owner)
+	owned, err := l.kube.Own(ctx, config.Owner, config.KeepState)
 	l.complain("owner", err)
 	l.owned = owned
 }
@@ -250,29 +276,18 @@ func (l *loop) noteRefusedParameters(ctx context.Context) {
 	l.incidents.raise(instance.IncidentParametersFailed, fmt.Sprintf("PostgreSQL refuses the value of %s (%s); the value before stays in force. Correct primarySpec.parameters.", refused[0].Name, refused[0].Error), time.Now())
 }
 
-// restartWhenNeeded restarts PostgreSQL when settings wait for it, but not before they have waited for a while: a reload
-// may still be on its way.
-func (l *loop) restartWhenNeeded(ctx context.Context, facts report.Facts) {
+// restartNeeded says whether settings wait for a restart of PostgreSQL, and have waited for a while: a reload may still be
+// on its way.
+func (l *loop) restartNeeded(facts report.Facts) bool {
 	pending := report.PendingRestart(facts)
-	if !facts.Given || len(pending) == 0 && !facts.Member.PendingRestart || l.restarting.Load() {
+	if !facts.Given || len(pending) == 0 && !facts.Member.PendingRestart {
 		l.pendingSince = time.Time{}
-		return
+		return false
 	}
 	if l.pendingSince.IsZero() {
 		l.pendingSince = time.Now()
 	}
-	if time.Since(l.pendingSince) < reloadTime {
-		return
-	}
-	l.log.Info("PostgreSQL restarts to put settings in force", "settings", pending)
-	l.appliedBy, l.pendingSince = instance.AppliedByRestart, time.Time{}
-	l.restarting.Store(true)
-	go func() {
-		defer l.restarting.Store(false)
-		if err := l.patroni.Restart(ctx); err != nil {
-			l.log.Error("Cannot restart PostgreSQL", "error", err.Error())
-		}
-	}()
+	return time.Since(l.pendingSince) >= reloadTime
 }
 
 // setAdministrator sets the mounted credentials in the database, when they are others than those set last.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -33,6 +34,9 @@ const (
 	refusedRetry = 5 * time.Second
 )
 
+// synchronyOff is a Config.Synchronous: commits wait for no standby.
+const synchronyOff = "Off"
+
 // An Environment is what an instance's Pod says about itself.
 type Environment struct {
 	Pod       string
@@ -52,6 +56,9 @@ type Agent struct {
 	mu     sync.Mutex
 	config instance.Config
 	wake   chan struct{}
+
+	// stirred is when the leader changed last, in nanoseconds since 1970.
+	stirred atomic.Int64
 }
 
 // New returns the agent of an instance.
@@ -86,8 +93,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	go a.kube.WatchConfig(ctx, a.log, a.change)
+	go a.kube.WatchLeader(ctx, a.log, a.stir)
 
-	supervisor := a.supervisor(vol)
+	supervisor := a.supervisor(ctx, vol)
 	loop := newLoop(a, vol, supervisor, last)
 	ended := make(chan error, 1)
 	go func() { ended <- supervisor.Run(ctx, patience) }()
@@ -122,6 +130,13 @@ func (a *Agent) openVolume(ctx context.Context) (*volume.Volume, error) {
 		}
 		if !errors.Is(err, volume.ErrNotOurs) && !errors.Is(err, volume.ErrDataMissing) && !errors.Is(err, volume.ErrOtherVersion) {
 			return nil, err
+		}
+		if errors.Is(err, volume.ErrDataMissing) {
+			forgotten, forgetErr := a.forgetMissing(ctx, vol)
+			if forgotten && forgetErr == nil {
+				return vol, nil
+			}
+			err = errors.Join(err, forgetErr)
 		}
 		a.reportWaiting(ctx, "DataVolumeRefused", fmt.Sprintf("The instance does not start: %s.", err))
 		select {
@@ -165,14 +180,32 @@ func (a *Agent) writePatroniConfig(vol *volume.Volume) error {
 	return nil
 }
 
-func (a *Agent) supervisor(vol *volume.Volume) *supervise.Supervisor {
+func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.Supervisor {
 	binaries := patroni.BinaryFolder(a.current().Version)
 	return &supervise.Supervisor{
 		Command:       []string{"/usr/bin/patroni", patroni.ConfigFile()},
 		Env:           append(os.Environ(), "HOME="+instance.FolderRun, "LANG=C.UTF-8", "PATH="+binaries+":"+os.Getenv("PATH")),
 		DataDirectory: vol.DataDirectory,
 		Executable:    filepath.Join(binaries, "postgres"),
+		Died:          func(at time.Time) { a.giveUpLock(ctx, at) },
 		Log:           a.log,
+	}
+}
+
+// giveUpLock lets a standby take over at once from a primary whose PostgreSQL is proven to be gone, where commits wait for
+// standbys. Otherwise Patroni starts it again in place: the newest transactions are nowhere else.
+func (a *Agent) giveUpLock(ctx context.Context, died time.Time) {
+	config := a.current()
+	if config.Instances <= 1 || config.Synchronous == synchronyOff {
+		return
+	}
+	released, err := a.kube.ReleaseLock(ctx, died)
+	if err != nil {
+		a.log.Warn("Cannot release the leader lock; it runs out by itself", "error", err.Error())
+		return
+	}
+	if released {
+		a.log.Info("The leader lock was released: PostgreSQL died, and every process of it is gone")
 	}
 }
 
@@ -186,6 +219,15 @@ func (a *Agent) change(c instance.Config) {
 	a.mu.Lock()
 	a.config = c
 	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stir makes the agent look at once, and often for a while: the leader is another one.
+func (a *Agent) stir(string) {
+	a.stirred.Store(time.Now().UnixNano())
 	select {
 	case a.wake <- struct{}{}:
 	default:

@@ -39,6 +39,10 @@ type Supervisor struct {
 	// Executable tells a PostgreSQL process by the file that it runs, for example /usr/lib/postgresql/17/bin/postgres.
 	Executable string
 
+	// Died is called when the postmaster was killed and every process that it left is gone, with the time at which it was
+	// found dead. Nobody acknowledges anything any more then.
+	Died func(at time.Time)
+
 	// Log says what ends and what is killed.
 	Log *slog.Logger
 
@@ -176,6 +180,7 @@ func (s *Supervisor) isChild(pid int) bool {
 // reap waits for every child, the adopted ones among them. When the postmaster was killed, the backends it leaves may
 // still acknowledge what they were doing: they are killed before anything else happens.
 func (s *Supervisor) reap(ended chan<- struct{}) {
+	died := time.Time{}
 	for {
 		status := syscall.WaitStatus(0)
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
@@ -191,11 +196,22 @@ func (s *Supervisor) reap(ended chan<- struct{}) {
 			if err := s.KillPostgreSQL(); err != nil {
 				s.Log.Error("Cannot kill what the postmaster left", "error", err.Error())
 			}
+			died = time.Now()
+		}
+		if !died.IsZero() && s.gone() {
+			go s.Died(died)
+			died = time.Time{}
 		}
 		if s.isChild(pid) {
 			ended <- struct{}{}
 		}
 	}
+}
+
+// gone says whether no PostgreSQL process is left.
+func (s *Supervisor) gone() bool {
+	pids, err := s.postgres()
+	return err == nil && len(pids) == 0
 }
 
 // postmaster returns the process id in the data directory. The file stays when the postmaster was killed, and goes when

@@ -81,7 +81,8 @@ func Lock(ctx context.Context, folder string, waiting func()) error {
 	}
 }
 
-// Open finds the current data directory of a locked volume. On a volume that is empty it begins a new incarnation.
+// Open finds the current data directory of a locked volume. On a volume that is empty it begins a new incarnation. The
+// volume is returned with ErrDataMissing, too.
 func Open(folder, version string, rand io.Reader) (*Volume, error) {
 	v := &Volume{folder: folder}
 	raw, err := os.ReadFile(filepath.Join(folder, identityFile)) //nolint:gosec // The instance's own volume.
@@ -107,16 +108,35 @@ func (v *Volume) Identity() Identity {
 	return v.identity
 }
 
-// HasData says whether there is anything in the data directory.
-func (v *Volume) HasData() (bool, error) {
-	entries, err := os.ReadDir(v.DataDirectory())
+// HasDatabase says whether there is a database in the data directory. A copy that was interrupted has none: its control
+// file is the last that pg_basebackup writes.
+func (v *Volume) HasDatabase() (bool, error) {
+	_, err := os.Stat(filepath.Join(v.DataDirectory(), "global", "pg_control"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot list the data directory: %w", err)
+		return false, fmt.Errorf("cannot look for a database in the data directory: %w", err)
 	}
-	return len(entries) > 0, nil
+	return true, nil
+}
+
+// Forget gives up the database that was born on a volume and is not there any more, so that it can be copied from another
+// instance. It refuses to give up one that is there.
+func (v *Volume) Forget() error {
+	there, err := v.HasDatabase()
+	if err != nil {
+		return err
+	}
+	if there {
+		return fmt.Errorf("cannot give up the database %s: it is there", v.identity.SystemIdentifier)
+	}
+	forgotten := Identity{Incarnation: v.identity.Incarnation}
+	if err := v.write(forgotten); err != nil {
+		return err
+	}
+	v.identity = forgotten
+	return v.Clear()
 }
 
 // Clear removes what is in the data directory of a database whose birth was interrupted. It refuses to touch one that was
@@ -169,12 +189,16 @@ func (v *Volume) begin(rand io.Reader) error {
 }
 
 func (v *Volume) check(version string) error {
+	there, err := v.HasDatabase()
+	if err != nil {
+		return err
+	}
+	if !there && v.identity.SystemIdentifier != "" {
+		return fmt.Errorf("%w: %s was born at %s in %s; restore the volume's content before you start the cluster",
+			ErrDataMissing, v.identity.SystemIdentifier, v.identity.Born, v.DataDirectory())
+	}
 	raw, err := os.ReadFile(filepath.Join(v.DataDirectory(), "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
-		if v.identity.SystemIdentifier != "" {
-			return fmt.Errorf("%w: %s was born at %s in %s; restore the volume's content before you start the cluster",
-				ErrDataMissing, v.identity.SystemIdentifier, v.identity.Born, v.DataDirectory())
-		}
 		return v.makeFolder()
 	}
 	if err != nil {

@@ -41,8 +41,17 @@ func TestOpen(t *testing.T) {
 			reason: "A database that was born and is there is opened.",
 			files: map[string]string{
 				identityFile: `{"incarnation":"` + incarnation + `","systemIdentifier":"7"}`,
+				incarnation + "/" + dataFolder + "/PG_VERSION":        "17\n",
+				incarnation + "/" + dataFolder + "/global/pg_control": "",
+			},
+		},
+		"BornAndCopiedInPart": {
+			reason: "A copy that was interrupted is no database.",
+			files: map[string]string{
+				identityFile: `{"incarnation":"` + incarnation + `","systemIdentifier":"7"}`,
 				incarnation + "/" + dataFolder + "/PG_VERSION": "17\n",
 			},
+			want: ErrDataMissing,
 		},
 		"BornAndGone": {
 			reason: "A volume must never start empty where data was.",
@@ -53,7 +62,8 @@ func TestOpen(t *testing.T) {
 			reason: "PostgreSQL cannot open another version's data; saying so beats a crash loop.",
 			files: map[string]string{
 				identityFile: `{"incarnation":"` + incarnation + `","systemIdentifier":"7"}`,
-				incarnation + "/" + dataFolder + "/PG_VERSION": "15\n",
+				incarnation + "/" + dataFolder + "/PG_VERSION":        "15\n",
+				incarnation + "/" + dataFolder + "/global/pg_control": "",
 			},
 			want: ErrOtherVersion,
 		},
@@ -83,6 +93,7 @@ func TestRecordBirth(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(v.DataDirectory(), "PG_VERSION"), "17\n")
+	write(t, filepath.Join(v.DataDirectory(), "global", "pg_control"), "")
 	born := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	if err := v.RecordBirth("7", born); err != nil {
 		t.Fatal(err)
@@ -153,25 +164,39 @@ func TestClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(v.DataDirectory(), "PG_VERSION"), "17\n")
-	if has, err := v.HasData(); !has || err != nil {
-		t.Errorf("HasData() = %t, %v; want true", has, err)
+	control := filepath.Join(v.DataDirectory(), "global", "pg_control")
+	check := func(want bool) {
+		t.Helper()
+		if has, err := v.HasDatabase(); has != want || err != nil {
+			t.Errorf("HasDatabase() = %t, %v; want %t", has, err, want)
+		}
 	}
+	write(t, control, "")
+	check(true)
 	if err := v.Clear(); err != nil {
 		t.Errorf("an interrupted birth cannot be cleared: %v", err)
 	}
-	if has, err := v.HasData(); has || err != nil {
-		t.Errorf("HasData() = %t, %v after Clear(); want false", has, err)
-	}
+	check(false)
 
-	write(t, filepath.Join(v.DataDirectory(), "PG_VERSION"), "17\n")
+	write(t, control, "")
 	if err := v.RecordBirth("7300000000000000000", time.Unix(0, 0)); err != nil {
 		t.Fatal(err)
 	}
 	if v.Clear() == nil {
 		t.Error("the data of a database that was born was cleared")
 	}
-	if has, err := v.HasData(); !has || err != nil {
-		t.Errorf("HasData() = %t, %v; want true", has, err)
+	if v.Forget() == nil {
+		t.Error("a database that is there was given up")
+	}
+	check(true)
+
+	if err := os.Remove(control); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Forget(); err != nil {
+		t.Errorf("a database that is not there cannot be given up: %v", err)
+	}
+	if id := v.Identity(); id.SystemIdentifier != "" {
+		t.Errorf("the volume still knows the database %s", id.SystemIdentifier)
 	}
 }

@@ -329,7 +329,12 @@ func (s *scene) secretData(name string) map[string]string {
 
 // inDatabase runs a shell script in the database's container, as a person with kubectl exec would.
 func (d *database) inDatabase(script string) (string, error) {
-	out, err := d.exec(d.Context(), d.pod(), "database", "", "sh", "-ec", script)
+	return d.inInstance(d.pod(), script)
+}
+
+// inInstance is inDatabase for a database of several instances.
+func (d *database) inInstance(pod, script string) (string, error) {
+	out, err := d.exec(d.Context(), pod, "database", "", "sh", "-ec", script)
 	return strings.TrimSpace(out), err
 }
 

@@ -1,0 +1,160 @@
+package supervise
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// limit is how long a test waits for what happens at once.
+const limit = 10 * time.Second
+
+// An instance is a Supervisor over a stand-in for Patroni, which starts a stand-in for PostgreSQL: copies of the shell, so
+// that processes are told apart by the files that they run, as in a container.
+type instance struct {
+	*testing.T
+
+	folder string
+	died   chan time.Time
+	stop   context.CancelFunc
+	ended  chan error
+	*Supervisor
+}
+
+// start runs a Supervisor in this process, which adopts orphans as PID 1 does. Patroni's stand-in runs the script.
+func start(t *testing.T, script string) *instance {
+	t.Helper()
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	i := &instance{T: t, folder: t.TempDir(), died: make(chan time.Time, 1), ended: make(chan error, 1)}
+	shell, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(shell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	postgres := filepath.Join(i.folder, "postgres")
+	if err := os.WriteFile(postgres, raw, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	i.Supervisor = &Supervisor{
+		Command:       []string{"/bin/sh", "-c", "cd " + i.folder + "; echo $$ >>patroni.pids; " + script},
+		Env:           os.Environ(),
+		DataDirectory: func() string { return i.folder },
+		Executable:    postgres,
+		Died:          func(at time.Time) { i.died <- at },
+		Log:           slog.New(slog.DiscardHandler),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	i.stop = cancel
+	go func() { i.ended <- i.Supervisor.Run(ctx, time.Second) }()
+	t.Cleanup(func() {
+		cancel()
+		_ = i.KillPatroni()
+		_ = i.KillPostgreSQL()
+	})
+	return i
+}
+
+// A postmaster with a backend of its own session, as pg_ctl starts it: the backend survives the postmaster.
+const startPostgreSQL = `./postgres 1000 & echo $! >postmaster.pid; ./postgres 1000 & wait`
+
+func (i *instance) eventually(what string, check func() bool) {
+	i.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if check() {
+			return
+		}
+	}
+	i.Fatalf("it did not come about that %s", what)
+}
+
+func (i *instance) running() int {
+	pids, err := i.postgres()
+	if err != nil {
+		i.Fatal(err)
+	}
+	return len(pids)
+}
+
+func (i *instance) starts() int {
+	raw, err := os.ReadFile(filepath.Join(i.folder, "patroni.pids"))
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(raw), "\n")
+}
+
+// inOwnProcess makes a test run in a process of its own: a Supervisor reaps for as long as its process lives. It says whether
+// this is that process.
+func inOwnProcess(t *testing.T) bool {
+	t.Helper()
+	const mark = "XDB_TEST_SUPERVISOR"
+	if os.Getenv(mark) != "" {
+		return true
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v") //nolint:gosec // This very program.
+	cmd.Env = append(os.Environ(), mark+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	return false
+}
+
+// TestSupervisor shows what becomes of the processes when Patroni and the postmaster are killed.
+func TestSupervisor(t *testing.T) {
+	if !inOwnProcess(t) {
+		return
+	}
+	i := start(t, startPostgreSQL)
+	i.eventually("PostgreSQL runs", func() bool { return i.running() == 2 })
+
+	t.Log("The postmaster is killed under Patroni")
+	postmaster := i.postmaster()
+	before := time.Now()
+	// Patroni's stand-in reaps what it started; the real one leaves that to PID 1.
+	if err := i.KillPatroni(); err != nil {
+		t.Fatal(err)
+	}
+	i.eventually("Patroni runs again", func() bool { return i.starts() == 2 && i.running() == 4 })
+	if err := os.WriteFile(filepath.Join(i.folder, "postmaster.pid"), []byte(strconv.Itoa(postmaster)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(postmaster, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case at := <-i.died:
+		if at.Before(before) {
+			t.Errorf("it died at %s, before it was killed at %s", at, before)
+		}
+	case <-time.After(limit):
+		t.Fatal("nobody was told that PostgreSQL died")
+	}
+	if n := i.running(); n > 0 {
+		t.Errorf("%d processes of PostgreSQL are left after its death was told", n)
+	}
+
+	t.Log("The end")
+	i.stop()
+	select {
+	case err := <-i.ended:
+		if err != nil {
+			t.Errorf("Run(...) = %v", err)
+		}
+	case <-time.After(limit):
+		t.Fatal("the Supervisor does not end")
+	}
+}
