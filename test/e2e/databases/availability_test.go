@@ -53,7 +53,7 @@ func TestFailover(t *testing.T) {
 					d.waitPrimary(before)
 				}
 				w.waitWriting()
-				t.Logf("%s: rows are written again after %s", fault.name, ago(since))
+				t.Logf("%s: no row was acknowledged for %s", fault.name, w.gap(since))
 				d.waitRollout(v1alpha1.RolloutComplete)
 				d.checkWhole(3)
 			}
@@ -70,20 +70,25 @@ func TestRollingUpdate(t *testing.T) {
 	w := d.write()
 
 	t.Log("A setting that is raised")
+	since := time.Now()
 	d.roll(func(spec *v1alpha1.DBClusterSpec) {
 		spec.PrimarySpec.Parameters = map[string]string{"max_connections": "80"}
 	})
 	d.checkWhole(3)
 	d.checkEverywhere("show max_connections", "80")
+	t.Logf("no row was acknowledged for %s", w.gap(since))
 
 	t.Log("The same, lowered")
+	since = time.Now()
 	d.roll(func(spec *v1alpha1.DBClusterSpec) {
 		spec.PrimarySpec.Parameters = map[string]string{"max_connections": "40"}
 	})
 	d.checkWhole(3)
 	d.checkEverywhere("show max_connections", "40")
+	t.Logf("no row was acknowledged for %s", w.gap(since))
 
 	t.Log("Another Pod")
+	since = time.Now()
 	before := d.uids()
 	d.roll(func(spec *v1alpha1.DBClusterSpec) { spec.PrimarySpec.Resources.CPU = resource.MustParse("110m") })
 	d.checkWhole(3)
@@ -92,6 +97,7 @@ func TestRollingUpdate(t *testing.T) {
 			t.Errorf("Pod %s was not replaced", pod)
 		}
 	}
+	t.Logf("no row was acknowledged for %s", w.gap(since))
 	w.check()
 }
 

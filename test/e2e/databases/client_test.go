@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -89,104 +88,6 @@ func psqlScript(connection map[string]string, statements string) string {
 func connectScript(c map[string]string) string {
 	dsn := fmt.Sprintf("host=%s port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=/tmp/ca.$$", c["host"], c["port"], c["username"], c["database"])
 	return fmt.Sprintf("cat >/tmp/ca.$$ <<'CA'\n%s\nCA\nexport PGPASSWORD=%s PGCONNECT_TIMEOUT=3\nDSN=\"%s\"\n", c["ca.crt"], quote(c["password"]), dsn)
-}
-
-// A writer writes a row with a connection of its own, again and again, and keeps which ones PostgreSQL acknowledged.
-type writer struct {
-	*database
-}
-
-// write starts a writer.
-func (d *database) write() *writer {
-	d.Helper()
-	d.sql("create table if not exists ticks (tick int primary key, at timestamptz default now())")
-	script := connectScript(d.connection()) + `cat >/tmp/writer.sh <<WRITER
-DSN="$DSN"
-WRITER
-cat >>/tmp/writer.sh <<'WRITER'
-tick=0
-while [ ! -e /tmp/stop ]; do
-  tick=$((tick + 1))
-  if psql -XqAt "$DSN" -c "insert into ticks values ($tick)" 2>/tmp/writer.error; then
-    echo "$tick $(date +%s%3N)" >>/tmp/acknowledged
-  fi
-  sleep 0.05
-done
-touch /tmp/stopped
-WRITER
-rm -f /tmp/stop /tmp/stopped
-touch /tmp/acknowledged
-setsid sh /tmp/writer.sh >/dev/null 2>&1 </dev/null &
-`
-	if _, err := d.exec(d.Context(), clientPod, "psql", script, "sh", "-es"); err != nil {
-		d.Fatalf("cannot start the writer: %v", err)
-	}
-	w := &writer{database: d}
-	w.waitWriting()
-	return w
-}
-
-// acknowledged returns the rows that PostgreSQL acknowledged, and the longest time between two of them.
-func (w *writer) acknowledged(ctx context.Context) (ticks []int, gap time.Duration, err error) {
-	out, err := w.exec(ctx, clientPod, "psql", "", "cat", "/tmp/acknowledged")
-	if err != nil {
-		return nil, 0, err
-	}
-	var last int64
-	for line := range strings.Lines(out) {
-		tick, milliseconds := 0, int64(0)
-		if _, err := fmt.Sscan(line, &tick, &milliseconds); err != nil {
-			continue // The last line may be half written.
-		}
-		if last != 0 {
-			gap = max(gap, time.Duration(milliseconds-last)*time.Millisecond)
-		}
-		ticks, last = append(ticks, tick), milliseconds
-	}
-	return ticks, gap, nil
-}
-
-// waitWriting waits until a row that is written from now on is acknowledged.
-func (w *writer) waitWriting() {
-	w.Helper()
-	before, _, err := w.acknowledged(w.Context())
-	if err != nil {
-		w.Fatalf("cannot read what was acknowledged: %v", err)
-	}
-	w.eventually(rolloutLimit, "Rows are written again", func(ctx context.Context) (string, bool) {
-		now, _, err := w.acknowledged(ctx)
-		complaint, _ := w.exec(ctx, clientPod, "psql", "", "cat", "/tmp/writer.error")
-		// One may have been on its way when the first look was taken.
-		return fmt.Sprintf("%d rows, %d before, %v, psql says: %s", len(now), len(before), err, complaint), err == nil && len(now) > len(before)+1
-	})
-}
-
-// check ends the writer and fails the test for every acknowledged row that is not in the database.
-func (w *writer) check() {
-	w.Helper()
-	if _, err := w.exec(w.Context(), clientPod, "psql", "", "touch", "/tmp/stop"); err != nil {
-		w.Fatalf("cannot stop the writer: %v", err)
-	}
-	w.eventually(rolloutLimit, "The writer has stopped", func(ctx context.Context) (string, bool) {
-		_, err := w.exec(ctx, clientPod, "psql", "", "test", "-e", "/tmp/stopped")
-		return fmt.Sprint(err), err == nil
-	})
-	acknowledged, gap, err := w.acknowledged(w.Context())
-	if err != nil {
-		w.Fatalf("cannot read what was acknowledged: %v", err)
-	}
-	there := strings.Fields(w.sql("select tick from ticks"))
-	slices.Sort(there)
-	lost := []int{}
-	for _, tick := range acknowledged {
-		if _, found := slices.BinarySearch(there, strconv.Itoa(tick)); !found {
-			lost = append(lost, tick)
-		}
-	}
-	if len(lost) > 0 {
-		w.Errorf("%d of %d acknowledged rows are lost: %v", len(lost), len(acknowledged), lost)
-	}
-	w.Logf("%d rows acknowledged, none lost; the longest time between two was %s", len(acknowledged), gap)
 }
 
 // reach says whether a TCP connection to the database can be made from the application's Pod of a namespace.

@@ -40,7 +40,7 @@ func TestCrashes(t *testing.T) {
 				since := time.Now()
 				crash.do()
 				w.waitWriting()
-				t.Logf("%s: rows are written again after %s", crash.name, ago(since))
+				t.Logf("%s: no row was acknowledged for %s", crash.name, w.gap(since))
 			}
 			w.check()
 			d.waitRolledOut()
