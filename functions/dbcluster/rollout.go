@@ -139,6 +139,10 @@ func waitsForInstances(c cluster, seen facts, p plan) []string {
 			waits = append(waits, fmt.Sprintf("Waiting for the standby %s to follow the primary.", name))
 		}
 	}
+	needed, confirming := synchrony(leader.Report)
+	if c.Instances > 1 && c.Synchronous != v1alpha1.SynchronyOff && (needed == 0 || confirming < needed) {
+		waits = append(waits, "Waiting for commits to wait for a standby.")
+	}
 	return waits
 }
 

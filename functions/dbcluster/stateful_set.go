@@ -115,7 +115,10 @@ func podTemplate(c cluster) (*applycorev1.PodTemplateSpecApplyConfiguration, err
 	if err != nil {
 		return nil, err
 	}
-	return applycorev1.PodTemplateSpec().WithLabels(c.Labels()).WithSpec(spec), nil
+	// Patroni finds its members by both labels.
+	labels := c.Labels()
+	labels[naming.LabelScope] = c.Scope()
+	return applycorev1.PodTemplateSpec().WithLabels(labels).WithSpec(spec), nil
 }
 
 func labelSelector(s *apimetav1.LabelSelector) *metav1.LabelSelectorApplyConfiguration {

@@ -44,6 +44,8 @@ func (p *Platform) installFlux(ctx context.Context, builder program.Builder) err
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	for _, object := range objects {
 		if err := p.apply(ctx, object); err != nil {
 			return err

@@ -93,9 +93,6 @@ func (p *Platform) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-
 	if err := p.Progress.Step("Images of Flux and Crossplane", func() error { return p.publishImages(ctx, builder) }); err != nil {
 		return err
 	}
@@ -107,6 +104,9 @@ func (p *Platform) Up(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		// What is built before takes as long as it takes.
+		ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+		defer cancel()
 		if err := p.follow(ctx); err != nil {
 			return err
 		}

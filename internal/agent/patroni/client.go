@@ -74,6 +74,12 @@ func (c Client) Patch(ctx context.Context, changes map[string]any) error {
 	return c.do(ctx, http.MethodPatch, "/config", changes, nil, 5*time.Second)
 }
 
+// Wake makes Patroni look at its cluster at once, and not at the end of its pause: that follows every change of what all
+// instances share, one that changes nothing among them.
+func (c Client) Wake(ctx context.Context, config instance.Config) error {
+	return c.Patch(ctx, map[string]any{"ttl": config.Patroni.TTL})
+}
+
 // Restart restarts PostgreSQL in an orderly way.
 func (c Client) Restart(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/restart", map[string]any{}, nil, restartTimeout)

@@ -96,6 +96,8 @@ func (s Settings) postgresql() map[string]any {
 			"replication": s.remoteUser(UserReplication, s.ReplicationPassword),
 			"rewind":      s.remoteUser(UserRewind, s.RewindPassword),
 		},
+		// A standby is wanted now, not after the minutes over which a checkpoint is spread.
+		"basebackup": []any{map[string]string{"checkpoint": "fast"}},
 		"parameters": ownParameters(),
 		"pg_hba":     hostBasedAccess(),
 		"pg_ident": []string{

@@ -75,6 +75,7 @@ type loop struct {
 	resting atomic.Int64
 	settled *settlement // What was seen when nothing was left to be done. Nil when something may be.
 	alone   bool        // No other Pod has the label of the primary.
+	woken   time.Time   // When Patroni was made to look.
 
 	// pendingSince is since when a restart has been pending, unsettledSince since when the instance is not yet what its
 	// Config says. Zero when that is not so.
@@ -82,6 +83,7 @@ type loop struct {
 	unsettledSince time.Time
 
 	owned      bool
+	kept       bool // What was wanted when it was owned.
 	ownChecked time.Time
 	metrics    bool
 
@@ -227,12 +229,13 @@ func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, facts *
 	l.complain("replication", err)
 	facts.Replication = replication
 	facts.ReadyFor = l.readyFor(config, replication)
+	l.wakePatroni(ctx, config, replication)
 }
 
 // own looks often until Patroni's state is owned, and seldom after: Patroni makes some of it only when it needs it.
 func (l *loop) own(ctx context.Context, config instance.Config) {
 	interval := tick
-	if l.owned {
+	if l.owned && l.kept == config.KeepState {
 		interval = ownedInterval
 	}
 	now := time.Now()
@@ -242,7 +245,7 @@ func (l *loop) own(ctx context.Context, config instance.Config) {
 	l.ownChecked = now
 	owned, err := l.kube.Own(ctx, config.Owner, config.KeepState)
 	l.complain("owner", err)
-	l.owned = owned
+	l.owned, l.kept = owned, config.KeepState
 }
 
 // giveParameters lets Patroni have the parameters, which hands them to every instance and reloads.

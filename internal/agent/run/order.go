@@ -163,6 +163,19 @@ func (l *loop) takeRole(ctx context.Context, config instance.Config) {
 	}
 }
 
+// wakePatroni lets Patroni count a standby that has begun to stream among those that commits wait for: it would notice only
+// at the end of its pause.
+func (l *loop) wakePatroni(ctx context.Context, config instance.Config, r *instance.Replication) {
+	now := time.Now()
+	if r == nil || config.Synchronous == synchronyOff || r.Needed > 0 || now.Sub(l.woken) < tick {
+		return
+	}
+	if slices.ContainsFunc(r.Standbys, func(s instance.Standby) bool { return s.Streaming }) {
+		l.woken = now
+		l.complain("synchronous replication", l.patroni.Wake(ctx, config))
+	}
+}
+
 // readyFor returns the number of instances that the cluster can be brought to now: as wanted, if this is one of those that
 // stay and all of the others follow it.
 func (l *loop) readyFor(config instance.Config, r *instance.Replication) int {
