@@ -86,7 +86,8 @@ type FileError struct {
 // FileErrors returns the settings whose values PostgreSQL refuses, but not those that only wait for a restart.
 func FileErrors(ctx context.Context) ([]FileError, error) {
 	const query = `SELECT coalesce(name, ''), error FROM pg_file_settings
-WHERE error IS NOT NULL AND error <> 'setting could not be applied' ORDER BY name`
+WHERE error IS NOT NULL AND error <> 'setting could not be applied' AND error NOT LIKE '%cannot be changed without restarting the server'
+ORDER BY name`
 	var found []FileError
 	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query)

@@ -32,6 +32,9 @@ func EnsureMetricsRole(ctx context.Context, name string) error {
 			return nil
 		}
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = 'local'"); err != nil {
+				return fmt.Errorf("cannot prepare to create role %q: %w", name, err)
+			}
 			if _, err := tx.Exec(ctx, "CREATE ROLE "+role+" LOGIN CONNECTION LIMIT 5"); err != nil {
 				return fmt.Errorf("cannot create role %q: %w", name, err)
 			}
@@ -69,6 +72,9 @@ func EnsurePassword(ctx context.Context, role, password string) error {
 func setVerifier(ctx context.Context, c *pgx.Conn, role, verifier string) error {
 	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		for _, statement := range []string{
+			// A standby may wait for this very password before it can confirm anything. After a failover the next primary's
+			// agent sets it again.
+			"SET LOCAL synchronous_commit = 'local'",
 			"SET LOCAL log_statement = 'none'",
 			"SET LOCAL log_min_duration_statement = -1",
 			"SET LOCAL log_min_error_statement = 'panic'",

@@ -77,6 +77,8 @@ type loop struct {
 	alone   bool        // No other Pod has the label of the primary.
 	woken   time.Time   // When Patroni was made to look.
 
+	internalSet bool // The passwords of the system's own users are those that are mounted.
+
 	// pendingSince is since when a restart has been pending, unsettledSince since when the instance is not yet what its
 	// Config says. Zero when that is not so.
 	pendingSince   time.Time
@@ -169,7 +171,7 @@ func (l *loop) keepInCheck(ctx context.Context, member *patroni.Member) {
 	confirmed := false
 	if member != nil {
 		l.primary = member.IsPrimary() && member.State != "stopped"
-		l.alone = l.alone && l.primary
+		l.alone, l.internalSet = l.alone && l.primary, l.internalSet && l.primary
 		confirmed = member.StoreLastSeen != l.storeLastSeen || member.FailsafeActive && l.patroni.Alive(ctx)
 		l.storeLastSeen = member.StoreLastSeen
 	}
@@ -225,6 +227,7 @@ func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, facts *
 		return
 	}
 	l.takeRole(ctx, config)
+	l.complain("credentials of standbys", l.setInternal(ctx))
 	replication, err := postgres.Replication(ctx, patroni.UserReplication)
 	l.complain("replication", err)
 	facts.Replication = replication
@@ -312,6 +315,27 @@ func (l *loop) setAdministrator(ctx context.Context) error {
 	}
 	l.log.Info("The administrator's credentials are set")
 	l.adminRevision = revision
+	return nil
+}
+
+// setInternal sets the passwords that standbys log in with, once after each promotion: the data may be that of an earlier
+// cluster of the name, which had others.
+func (l *loop) setInternal(ctx context.Context) error {
+	if l.internalSet {
+		return nil
+	}
+	for user, key := range map[string]string{
+		patroni.UserReplication: instance.KeyReplicationPassword, patroni.UserRewind: instance.KeyRewindPassword,
+	} {
+		password, err := readSecret(instance.FolderCredentials, key)
+		if err != nil {
+			return err
+		}
+		if err := postgres.EnsurePassword(ctx, user, password); err != nil {
+			return err
+		}
+	}
+	l.internalSet = true
 	return nil
 }
 

@@ -54,8 +54,8 @@ func (d *database) write() *writer {
 	for _, step := range []struct{ stdin, script string }{
 		{program, "cat >/tmp/writer; chmod 700 /tmp/writer"},
 		{connectScript(d.connection()) + `touch /tmp/records
-setsid /tmp/writer --kept 2 --fresh 1 --pause 50ms --records /tmp/records --stop /tmp/stop "$DSN" >/tmp/writer.log 2>&1 </dev/null &
-echo $! >/tmp/writer.pid
+export DSN
+setsid sh -c '/tmp/writer --kept 2 --fresh 1 --pause 50ms --records /tmp/records --stop /tmp/stop "$DSN"; touch /tmp/stopped' >/tmp/writer.log 2>&1 </dev/null &
 `, "sh -es"},
 	} {
 		if _, err := d.exec(d.Context(), clientPod, "psql", step.stdin, "sh", "-ec", step.script); err != nil {
@@ -108,7 +108,7 @@ func (w *writer) gap(since time.Time) time.Duration {
 // two instances acknowledged rows at the same time.
 func (w *writer) check() {
 	w.Helper()
-	if out, err := w.exec(w.Context(), clientPod, "psql", "", "sh", "-ec", "touch /tmp/stop; for i in $(seq 100); do kill -0 $(cat /tmp/writer.pid) 2>/dev/null || exit 0; sleep 0.1; done; echo it goes on; exit 1"); err != nil {
+	if out, err := w.exec(w.Context(), clientPod, "psql", "", "sh", "-ec", "touch /tmp/stop; for i in $(seq 100); do [ ! -e /tmp/stopped ] || exit 0; sleep 0.1; done; echo it goes on; exit 1"); err != nil {
 		w.Fatalf("cannot stop the writer: %v: %s", err, out)
 	}
 	records, err := w.records(w.Context())
