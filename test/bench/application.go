@@ -144,16 +144,25 @@ func quote(text string) string {
 
 // shell runs a script in the application's container.
 func (a application) shell(ctx context.Context, script string) (string, error) {
-	request := a.Logs.CoreV1().RESTClient().Post().Resource("pods").Namespace(a.pod.Namespace).Name(a.pod.Name).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{Container: "psql", Command: []string{"sh", "-es"}, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec)
-	executor, err := remotecommand.NewWebSocketExecutor(a.config, "GET", request.URL().String())
+	out, err := a.exec(ctx, client.ObjectKeyFromObject(a.pod), "psql", script, "sh", "-es")
 	if err != nil {
 		return "", fmt.Errorf("cannot run psql: %w", err)
 	}
-	out, complaint := &bytes.Buffer{}, &bytes.Buffer{}
-	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: strings.NewReader(script), Stdout: out, Stderr: complaint})
+	return out, nil
+}
+
+// exec runs a command in a container.
+func (b *bench) exec(ctx context.Context, pod client.ObjectKey, container, stdin string, command ...string) (string, error) {
+	request := b.Logs.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{Container: container, Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec)
+	executor, err := remotecommand.NewWebSocketExecutor(b.config, "GET", request.URL().String())
 	if err != nil {
-		return "", fmt.Errorf("cannot run psql: %w: %s", err, strings.TrimSpace(complaint.String()))
+		return "", fmt.Errorf("cannot reach container %q of Pod %q: %w", container, pod, err)
+	}
+	out, complaint := &bytes.Buffer{}, &bytes.Buffer{}
+	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: strings.NewReader(stdin), Stdout: out, Stderr: complaint})
+	if err != nil {
+		return "", fmt.Errorf("cannot run %q in container %q of Pod %q: %w: %s", command[0], container, pod, err, strings.TrimSpace(complaint.String()))
 	}
 	return out.String(), nil
 }

@@ -6,6 +6,7 @@
 //	go run ./test/bench push        git push, until the claim is ready
 //	go run ./test/bench reload      git push of a parameter, until it is in force and shown
 //	go run ./test/bench function    one call of the function, in process
+//	go run ./test/bench failover    faults of a primary with two standbys, until rows are written again
 //	go run ./test/bench scale       500 stopped claims: time and memory; takes long
 //	go run ./test/bench demo        make demo again, or with --from-down after make down, which removes all databases
 package main
@@ -36,6 +37,7 @@ type options struct {
 	Ready    readyCommand    `cmd:"" help:"Time a claim from kubectl apply to ready and to the first row."`
 	Push     pushCommand     `cmd:"" help:"Time a claim from git push to ready."`
 	Reload   reloadCommand   `cmd:"" help:"Time a parameter from git push to in force."`
+	Failover failoverCommand `cmd:"" help:"Measure how long nobody can write after faults of a primary with standbys."`
 	Scale    scaleCommand    `cmd:"" help:"Measure time and memory with many stopped claims."`
 	Function functionCommand `cmd:"" help:"Measure one call of the function, in process."`
 	Demo     demoCommand     `cmd:"" help:"Time make demo."`
