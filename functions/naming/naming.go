@@ -112,9 +112,12 @@ func (c Cluster) PatroniConfig() string { return c.Scope() + "-config" }
 // PatroniLeader is the name of the ConfigMap with Patroni's leader lock.
 func (c Cluster) PatroniLeader() string { return c.Scope() + "-leader" }
 
+// PatroniFailover is the name of the ConfigMap with a switchover that was asked for.
+func (c Cluster) PatroniFailover() string { return c.Scope() + "-failover" }
+
 // PatroniConfigMaps are the names of the ConfigMaps that Patroni keeps its state in.
 func (c Cluster) PatroniConfigMaps() []string {
-	return []string{c.PatroniConfig(), c.Scope() + "-failover", c.PatroniLeader(), c.Scope() + "-sync"}
+	return []string{c.PatroniConfig(), c.PatroniFailover(), c.PatroniLeader(), c.Scope() + "-sync"}
 }
 
 // Pod is the name of an instance's Pod.

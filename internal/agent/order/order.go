@@ -52,6 +52,10 @@ type Cluster struct {
 
 	// Synchronous says that commits wait for standbys, so that only one of those has every acknowledged commit.
 	Synchronous bool
+
+	// Quorum says that any of the standbys can confirm a commit. One that streams and cannot yet is about to be able to;
+	// until then commits may wait for just the one that would be restarted.
+	Quorum bool
 }
 
 // A Kind of step.
@@ -116,7 +120,7 @@ func (c Cluster) whole() bool {
 		if s.Ending {
 			return false
 		}
-		if s.Ordinal < c.Wanted && !s.Streaming {
+		if s.Ordinal < c.Wanted && (!s.Streaming || c.Synchronous && c.Quorum && !s.Synchronous) {
 			return false
 		}
 		if s.Streaming {

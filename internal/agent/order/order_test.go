@@ -71,6 +71,14 @@ func TestNext(t *testing.T) {
 			},
 			want: Step{Kind: Wait},
 		},
+		"NotConfirmingYet": {
+			reason: "Commits wait for the other standby alone: restarting that would stop them.",
+			c: Cluster{
+				Primary: Instance{Name: "p", Outdated: true}, Wanted: 3, Synchronous: true, Quorum: true,
+				Standbys: []Standby{standby("a", 1, func(s *Standby) { s.Synchronous = false }), standby("b", 2, outdated)},
+			},
+			want: Step{Kind: Wait},
+		},
 		"AsynchronousCandidate": {
 			reason: "Patroni waits until the candidate has caught up.",
 			c: Cluster{

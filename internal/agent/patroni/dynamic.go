@@ -36,6 +36,9 @@ const (
 	synchronyRequired = "Required"
 )
 
+// Quorum says whether any standby that streams can confirm a commit. Patroni 3, which comes with PostgreSQL 15, picks one.
+func Quorum(c instance.Config) bool { return synchronousMode(c) == "quorum" }
+
 // synchronousMode is quorum commit where Patroni has it: version 4, which comes with PostgreSQL 17. It takes effect when
 // there is a standby.
 func synchronousMode(c instance.Config) any {

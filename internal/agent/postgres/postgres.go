@@ -103,6 +103,18 @@ ORDER BY name`
 	return found, err
 }
 
+// AcceptsWrites says whether PostgreSQL is a primary's.
+func AcceptsWrites(ctx context.Context) (bool, error) {
+	accepts := false
+	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		if err := c.QueryRow(ctx, "SELECT NOT pg_is_in_recovery()").Scan(&accepts); err != nil {
+			return fmt.Errorf("cannot ask PostgreSQL whether it is in recovery: %w", err)
+		}
+		return nil
+	})
+	return accepts, err
+}
+
 // Reload makes PostgreSQL read its configuration and its certificate again.
 func Reload(ctx context.Context) error {
 	return withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {

@@ -25,11 +25,8 @@ import (
 const (
 	// hurriedTick is how often the agent looks while the instance becomes what its Config says, and hurry is how long it
 	// does so at most: what lasts longer waits for a person.
-	hurriedTick = 200 * time.Millisecond
+	hurriedTick = 300 * time.Millisecond
 	hurry       = 30 * time.Second
-
-	// stirred is how long the agent looks often after the leader changed.
-	stirred = 10 * time.Second
 
 	// reloadTime is how long after a change PostgreSQL may still say that settings wait for a restart, though they do not.
 	reloadTime = time.Second
@@ -109,6 +106,7 @@ func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, last instance.
 // turn looks, keeps the primary in check, acts, and reports.
 func (l *loop) turn(ctx context.Context) {
 	config := l.current()
+	l.supervisor.Look()
 	member := l.observe(ctx)
 	l.keepInCheck(ctx, member)
 	l.lookAtVolume(ctx, config)
@@ -133,9 +131,6 @@ func (l *loop) turn(ctx context.Context) {
 
 // pause is how long to wait until the next turn.
 func (l *loop) pause(now time.Time) time.Duration {
-	if now.Sub(time.Unix(0, l.stirred.Load())) < stirred {
-		return hurriedTick
-	}
 	if l.written != nil && settled(*l.written, l.current()) {
 		l.unsettledSince = time.Time{}
 		return tick

@@ -83,6 +83,7 @@ func (l *loop) cluster(config instance.Config, facts report.Facts, pending bool,
 		Primary:      order.Instance{Name: l.env.Pod, Ordinal: l.ordinal(), Outdated: config.Instances > 1 && outdated(pods[l.env.Pod]), Pending: pending},
 		PrimaryFirst: len(report.Lowered(facts)) > 0,
 		Wanted:       config.Instances,
+		Quorum:       patroni.Quorum(config),
 	}
 	for _, name := range slices.Sorted(maps.Keys(pods)) {
 		ordinal, ok := naming.Cluster{Name: config.Cluster}.Ordinal(name)
@@ -163,17 +164,29 @@ func (l *loop) takeRole(ctx context.Context, config instance.Config) {
 	}
 }
 
-// wakePatroni lets Patroni count a standby that has begun to stream among those that commits wait for: it would notice only
-// at the end of its pause.
+// wakePatroni lets Patroni change which standbys commits wait for: it would notice only at the end of its pause that one has
+// begun to stream, or that one is gone and nobody can write.
 func (l *loop) wakePatroni(ctx context.Context, config instance.Config, r *instance.Replication) {
 	now := time.Now()
-	if r == nil || config.Synchronous == synchronyOff || r.Needed > 0 || now.Sub(l.woken) < tick {
+	if r == nil || config.Synchronous == synchronyOff || now.Sub(l.woken) < tick || !behind(*r, patroni.Quorum(config)) {
 		return
 	}
-	if slices.ContainsFunc(r.Standbys, func(s instance.Standby) bool { return s.Streaming }) {
-		l.woken = now
-		l.complain("synchronous replication", l.patroni.Wake(ctx, config))
+	l.woken = now
+	l.complain("synchronous replication", l.patroni.Wake(ctx, config))
+}
+
+// behind says whether the standbys that commits wait for are not those that could confirm them.
+func behind(r instance.Replication, quorum bool) bool {
+	streaming, confirming := 0, 0
+	for _, s := range r.Standbys {
+		if s.Streaming {
+			streaming++
+		}
+		if s.Streaming && s.Synchronous {
+			confirming++
+		}
 	}
+	return confirming < r.Needed || streaming > 0 && r.Needed == 0 || quorum && confirming < streaming
 }
 
 // readyFor returns the number of instances that the cluster can be brought to now: as wanted, if this is one of those that

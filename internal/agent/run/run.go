@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -56,9 +55,6 @@ type Agent struct {
 	mu     sync.Mutex
 	config instance.Config
 	wake   chan struct{}
-
-	// stirred is when the leader changed last, in nanoseconds since 1970.
-	stirred atomic.Int64
 }
 
 // New returns the agent of an instance.
@@ -93,7 +89,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	go a.kube.WatchConfig(ctx, a.log, a.change)
-	go a.kube.WatchLeader(ctx, a.log, a.stir)
+	go a.kube.WatchLeader(ctx, a.log, func(leader string) { a.follow(ctx, leader) })
 
 	supervisor := a.supervisor(ctx, vol)
 	loop := newLoop(a, vol, supervisor, last)
@@ -187,25 +183,8 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 		Env:           append(os.Environ(), "HOME="+instance.FolderRun, "LANG=C.UTF-8", "PATH="+binaries+":"+os.Getenv("PATH")),
 		DataDirectory: vol.DataDirectory,
 		Executable:    filepath.Join(binaries, "postgres"),
-		Died:          func(at time.Time) { a.giveUpLock(ctx, at) },
+		Gone:          func(at time.Time, crashed bool) { a.giveUpLock(ctx, at, crashed) },
 		Log:           a.log,
-	}
-}
-
-// giveUpLock lets a standby take over at once from a primary whose PostgreSQL is proven to be gone, where commits wait for
-// standbys. Otherwise Patroni starts it again in place: the newest transactions are nowhere else.
-func (a *Agent) giveUpLock(ctx context.Context, died time.Time) {
-	config := a.current()
-	if config.Instances <= 1 || config.Synchronous == synchronyOff {
-		return
-	}
-	released, err := a.kube.ReleaseLock(ctx, died)
-	if err != nil {
-		a.log.Warn("Cannot release the leader lock; it runs out by itself", "error", err.Error())
-		return
-	}
-	if released {
-		a.log.Info("The leader lock was released: PostgreSQL died, and every process of it is gone")
 	}
 }
 
@@ -219,15 +198,6 @@ func (a *Agent) change(c instance.Config) {
 	a.mu.Lock()
 	a.config = c
 	a.mu.Unlock()
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-}
-
-// stir makes the agent look at once, and often for a while: the leader is another one.
-func (a *Agent) stir(string) {
-	a.stirred.Store(time.Now().UnixNano())
 	select {
 	case a.wake <- struct{}{}:
 	default:

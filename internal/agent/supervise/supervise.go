@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -39,15 +40,18 @@ type Supervisor struct {
 	// Executable tells a PostgreSQL process by the file that it runs, for example /usr/lib/postgresql/17/bin/postgres.
 	Executable string
 
-	// Died is called when the postmaster was killed and every process that it left is gone, with the time at which it was
-	// found dead. Nobody acknowledges anything any more then.
-	Died func(at time.Time)
+	// Gone is called when the postmaster ended and every process that it left is gone, with the time at which it was found
+	// to have ended, and whether that was not in order. Nobody acknowledges anything any more then.
+	Gone func(at time.Time, crashed bool)
 
 	// Log says what ends and what is killed.
 	Log *slog.Logger
 
 	mu    sync.Mutex
 	child int
+
+	// known is the postmaster that was seen last: one that ends in order takes its file away first.
+	known atomic.Int64
 }
 
 // Run starts the command, starts it again whenever it ends, and reaps all orphans, until the context ends. Then it asks the
@@ -180,7 +184,7 @@ func (s *Supervisor) isChild(pid int) bool {
 // reap waits for every child, the adopted ones among them. When the postmaster was killed, the backends it leaves may
 // still acknowledge what they were doing: they are killed before anything else happens.
 func (s *Supervisor) reap(ended chan<- struct{}) {
-	died := time.Time{}
+	died, crashed := time.Time{}, false
 	for {
 		status := syscall.WaitStatus(0)
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
@@ -191,20 +195,27 @@ func (s *Supervisor) reap(ended chan<- struct{}) {
 		case err != nil:
 			continue
 		}
-		if pid == s.postmaster() {
+		if abrupt := pid == s.postmaster(); abrupt || int64(pid) == s.known.Load() {
 			s.Log.Warn("The postmaster ended", "pid", pid, "signal", status.Signal().String(), "exitCode", status.ExitStatus())
 			if err := s.KillPostgreSQL(); err != nil {
 				s.Log.Error("Cannot kill what the postmaster left", "error", err.Error())
 			}
-			died = time.Now()
+			died, crashed = time.Now(), abrupt
 		}
 		if !died.IsZero() && s.gone() {
-			go s.Died(died)
+			go s.Gone(died, crashed)
 			died = time.Time{}
 		}
 		if s.isChild(pid) {
 			ended <- struct{}{}
 		}
+	}
+}
+
+// Look notes which process the postmaster is.
+func (s *Supervisor) Look() {
+	if pid := s.postmaster(); pid != 0 {
+		s.known.Store(int64(pid))
 	}
 }
 

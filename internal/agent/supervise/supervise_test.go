@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,10 +24,11 @@ const limit = 10 * time.Second
 type instance struct {
 	*testing.T
 
-	folder string
-	died   chan time.Time
-	stop   context.CancelFunc
-	ended  chan error
+	folder  string
+	died    chan time.Time
+	crashed atomic.Bool
+	stop    context.CancelFunc
+	ended   chan error
 	*Supervisor
 }
 
@@ -54,7 +56,7 @@ func start(t *testing.T, script string) *instance {
 		Env:           os.Environ(),
 		DataDirectory: func() string { return i.folder },
 		Executable:    postgres,
-		Died:          func(at time.Time) { i.died <- at },
+		Gone:          func(at time.Time, crashed bool) { i.died <- at; i.crashed.Store(crashed) },
 		Log:           slog.New(slog.DiscardHandler),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -143,6 +145,7 @@ func TestSupervisor(t *testing.T) {
 	case <-time.After(limit):
 		t.Fatal("nobody was told that PostgreSQL died")
 	}
+	i.eventually("it is told apart from an end in order", i.crashed.Load)
 	if n := i.running(); n > 0 {
 		t.Errorf("%d processes of PostgreSQL are left after its death was told", n)
 	}
