@@ -97,6 +97,10 @@ render: ## Render every example through Crossplane's real engine and compare wit
 e2e: ## Run the end-to-end tests on the local cluster, or on the one KUBECONFIG names.
 	go run ./test/e2e
 
+.PHONY: test-faults
+test-faults: ## Run the long end-to-end tests of clusters with standbys, on three nodes.
+	go run ./test/e2e --faults --nodes 3
+
 .PHONY: fuzz
 fuzz: ## Fuzz the function for FUZZTIME.
 	go test -run '^$$' -fuzz FuzzRunFunction -fuzztime $(FUZZTIME) ./functions/runner

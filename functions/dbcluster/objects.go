@@ -13,6 +13,28 @@ import (
 // objects returns every object that a cluster is to have, by its composition resource name. Whatever is not in here is
 // deleted. The mark identifies the Pod template that the StatefulSet is to have.
 func objects(c cluster, p plan) (contents map[string]map[string]any, mark string, err error) {
+	typed, err := shapes(c, p)
+	if err != nil {
+		return nil, "", err
+	}
+	contents = make(map[string]map[string]any, len(typed)+1)
+	for name, shape := range typed {
+		if contents[name], err = compose.Content(shape); err != nil {
+			return nil, "", fmt.Errorf("cannot shape object %q: %w", name, err)
+		}
+	}
+	if !p.Instances {
+		return contents, "", nil
+	}
+	contents[naming.ObjectStatefulSet], mark, err = statefulSet(c, p)
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot shape object %q: %w", naming.ObjectStatefulSet, err)
+	}
+	return contents, mark, nil
+}
+
+// shapes returns the typed form of every object but the StatefulSet.
+func shapes(c cluster, p plan) (map[string]any, error) {
 	shapes := map[string]any{
 		naming.ObjectAuthority:      authoritySecret(c, p),
 		naming.ObjectCredentials:    credentialsSecret(c, p),
@@ -44,28 +66,16 @@ func objects(c cluster, p plan) (contents map[string]map[string]any, mark string
 		shapes[naming.ObjectConnection] = connectionSecret(c, p)
 	}
 	if p.Config != nil {
-		if shapes[naming.ObjectConfig], err = configConfigMap(c, p); err != nil {
-			return nil, "", err
+		config, err := configConfigMap(c, p)
+		if err != nil {
+			return nil, err
 		}
+		shapes[naming.ObjectConfig] = config
 	}
 	if p.Protected {
 		protect(shapes, c, p.ProtectDefinitions)
 	}
-
-	contents = make(map[string]map[string]any, len(shapes)+1)
-	for name, shape := range shapes {
-		if contents[name], err = compose.Content(shape); err != nil {
-			return nil, "", fmt.Errorf("cannot shape object %q: %w", name, err)
-		}
-	}
-	if !p.Instances {
-		return contents, "", nil
-	}
-	contents[naming.ObjectStatefulSet], mark, err = statefulSet(c, p)
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot shape object %q: %w", naming.ObjectStatefulSet, err)
-	}
-	return contents, mark, nil
+	return shapes, nil
 }
 
 // selector selects the cluster's Pods.

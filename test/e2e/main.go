@@ -3,6 +3,7 @@
 //
 //	go run ./test/e2e                      on the local cluster, or on the one KUBECONFIG names
 //	go run ./test/e2e --run TestParameters one test, without uptest
+//	go run ./test/e2e --faults --nodes 3   the tests of faults and changes of clusters with standbys, which take long
 //
 // What is needed to see why something failed is left in one folder, test/output/<time>.
 package main
@@ -27,6 +28,9 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/progress"
 )
 
+// faults are the tests that take long. What they have in common with TestFailover/17 is tested by that every time.
+const faults = "TestFailover/15|TestNodeCutOff|TestRollingUpdate|TestScale$|TestRecreateCluster"
+
 // evidenceTimeout bounds the collection of evidence on a cluster that may not answer any more.
 const evidenceTimeout = 3 * time.Minute
 
@@ -35,6 +39,7 @@ type options struct {
 	Registry   string        `default:"${registry}" env:"REGISTRY" help:"The path that packages and images are published under."`
 	GitAddress string        `default:"${git}"     help:"Where the Git server listens: an address of this machine that the cluster reaches."`
 	Kubeconfig string        `env:"KUBECONFIG"     help:"Use this cluster instead of the local one."`
+	Faults     bool          `help:"Run the long tests of clusters with standbys, and nothing else."`
 	Run        string        `help:"Run only the tests that match, and not uptest."`
 	Parallel   int           `default:"3"          help:"How many tests run at once: a database starting takes a whole core."`
 	Timeout    time.Duration `default:"25m"        help:"How long the tests may take."`
@@ -86,12 +91,13 @@ func (s *suite) run(ctx context.Context) error {
 	}
 	s.Kubeconfig = p.Kubeconfig
 	report := progress.To(s.out)
-	if s.Run == "" && ours {
+	all := s.Run == "" && !s.Faults
+	if all && ours {
 		if err := report.Step("Tests of the local cluster", func() error { return s.cluster(ctx) }); err != nil {
 			return err
 		}
 	}
-	if s.Run == "" {
+	if all {
 		if err := report.Step("uptest over examples/claims", func() error { return s.uptest(ctx) }); err != nil {
 			return err
 		}
@@ -113,8 +119,13 @@ func (s *suite) tests(ctx context.Context, p *platform.Platform) error {
 		"test", "-tags", "e2e", "-count=1", "-v", fmt.Sprintf("-parallel=%d", s.Parallel), fmt.Sprintf("-timeout=%s", s.Timeout),
 		"./test/e2e/databases",
 	}
-	if s.Run != "" {
+	switch {
+	case s.Run != "":
 		args = append(args, "-run", s.Run)
+	case s.Faults:
+		args = append(args, "-run", "TestFailover|"+faults)
+	default:
+		args = append(args, "-skip", faults)
 	}
 	environment := []string{"E2E_PROJECT=" + s.project, "E2E_OUTPUT=" + s.output, "E2E_REPOSITORY=" + p.Repository.Bare}
 	return s.command(ctx, "tests.log", environment, args...)

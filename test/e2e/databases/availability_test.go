@@ -16,6 +16,8 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/network"
 )
 
 // clusterSpec is that of a database with standbys.
@@ -60,6 +62,60 @@ func TestFailover(t *testing.T) {
 			w.check()
 		})
 	}
+}
+
+// TestNodeCutOff takes the primary's node off the network, where the old primary lives on, and shows that another instance
+// takes over, that nobody is sent to the old one, that nothing is lost, and that the node's instance comes back as a standby.
+// It disturbs every other test, so it runs alone.
+func TestNodeCutOff(t *testing.T) {
+	d := newScene(t).create("apart", clusterSpec("17", 2))
+	w := d.write()
+	// The first node holds the control plane and the application.
+	primary := d.waitPrimary("")
+	for d.node(primary) == layout.ControlPlane().Name() {
+		d.deleteInstance(primary, nil)
+		d.waitPrimary(primary)
+		d.waitRollout(v1alpha1.RolloutComplete)
+		primary = d.waitPrimary("")
+	}
+	node, err := layout.Find(d.node(primary))
+	if err != nil {
+		t.Fatalf("the test needs the local cluster with three nodes: %v", err)
+	}
+
+	since := time.Now()
+	if err := network.Cut(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := network.Restore(context.WithoutCancel(t.Context()), node); err != nil {
+			t.Error(err)
+		}
+	})
+	d.waitPrimary(primary)
+	w.waitWriting()
+	t.Logf("the primary's node is cut off: no row was acknowledged for %s", w.gap(since))
+
+	since = time.Now()
+	for range 100 {
+		d.sql("select 1")
+	}
+	t.Logf("100 new connections, none of them failed, in %s", ago(since))
+
+	if err := network.Restore(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
+	w.check()
+}
+
+// node returns the name of the node that an instance runs on.
+func (d *database) node(name string) string {
+	d.Helper()
+	pod := &corev1.Pod{}
+	d.get(pod, name)
+	return pod.Spec.NodeName
 }
 
 // TestRollingUpdate changes what needs a restart of every instance, and what needs other Pods, and shows that the primary is

@@ -32,6 +32,8 @@ func (d *database) application(namespace string) {
 			TerminationGracePeriodSeconds: &seconds,
 			AutomountServiceAccountToken:  &no,
 			EnableServiceLinks:            &no,
+			// The other nodes are for faults.
+			NodeSelector: map[string]string{corev1.LabelHostname: d.firstNode()},
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot: &yes, RunAsUser: &user, RunAsGroup: &user,
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -58,6 +60,15 @@ func (d *database) application(namespace string) {
 		}
 		return fmt.Sprintf("%s %v", pod.Status.Phase, pod.Status.ContainerStatuses), pod.Status.Phase == corev1.PodRunning
 	})
+}
+
+func (s *scene) firstNode() string {
+	s.Helper()
+	nodes := &corev1.NodeList{}
+	if err := s.kube.List(s.Context(), nodes); err != nil || len(nodes.Items) == 0 {
+		s.Fatalf("cannot list nodes: %v", err)
+	}
+	return slices.MinFunc(nodes.Items, func(a, b corev1.Node) int { return strings.Compare(a.Name, b.Name) }).Labels[corev1.LabelHostname]
 }
 
 // psql runs statements with psql from the application's Pod, over TLS and with a proof of the server's name, with what a
