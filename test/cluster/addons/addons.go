@@ -21,6 +21,7 @@ var storage string //nolint:gochecknoglobals // Embedding needs a variable.
 func Manifests(corednsImage string) string {
 	dns := strings.NewReplacer(
 		"COREDNS_IMAGE", corednsImage, "DNS_SERVICE", layout.DNSService, "CLUSTER_DOMAIN", layout.ClusterDomain,
+		"FIRST_NODE", layout.ControlPlane().Name(),
 	).Replace(coredns)
 	return strings.Join([]string{access, dns, storage}, "---\n")
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/functions/patroni"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/network"
 )
@@ -92,7 +94,7 @@ func TestNodeCutOff(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	d.waitPrimary(primary)
+	d.waitLabelled(primary)
 	w.waitWriting()
 	t.Logf("the primary's node is cut off: no row was acknowledged for %s", w.gap(since))
 
@@ -234,6 +236,25 @@ func (d *database) waitPrimary(before string) string {
 		return fmt.Sprintf("%q: %v", primary, status.Instances), primary != "" && primary != before
 	})
 	return primary
+}
+
+// waitLabelled waits until no other than another instance is labelled as the primary. Unlike the claim's status it does not
+// need Crossplane, which may be on the node that was lost.
+func (d *database) waitLabelled(before string) {
+	d.Helper()
+	d.eventually(rolloutLimit, fmt.Sprintf("Another instance than %q is labelled as the primary", before), func(ctx context.Context) (string, bool) {
+		pods := &corev1.PodList{}
+		if err := d.kube.List(ctx, pods, client.InNamespace(d.namespace), client.MatchingLabels{
+			naming.LabelCluster: d.name, naming.LabelRole: patroni.PrimaryLabel(d.spec.PrimarySpec.Version),
+		}); err != nil {
+			return err.Error(), false
+		}
+		var labelled []string
+		for _, p := range pods.Items {
+			labelled = append(labelled, p.Name)
+		}
+		return strings.Join(labelled, " "), len(labelled) == 1 && labelled[0] != before
+	})
 }
 
 // deleteInstance deletes an instance's Pod, and waits until it is another one.
