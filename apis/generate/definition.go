@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,15 +26,50 @@ const ownedMark = " cannot be set: "
 // maximumQuantityLength bounds quantities for the same reason. No sensible one is as long.
 const maximumQuantityLength = 32
 
-// dbclusterDefinition turns the generated schema of the claim into the definition of composite and claim.
-func dbclusterDefinition(generated []byte) (*xpextv1.CompositeResourceDefinition, error) {
+// A kind is what a definition says beyond its schema.
+type kind struct {
+	folder     string
+	claim      string
+	composite  string
+	shortName  string
+	isData     bool // Databases hang on it: its deletion, and the deletion of its definition, can be refused.
+	columns    []extv1.CustomResourceColumnDefinition
+	complete   func(*extv1.JSONSchemaProps) error
+	exampleOf  string
+	afterwards func(*bytes.Buffer) // What the reference says after the fields.
+}
+
+// kinds of claims, in the order of the reference.
+func kinds() []kind {
+	return []kind{
+		{
+			folder: "dbcluster", claim: v1alpha1.KindDBCluster, composite: v1alpha1.KindXDBCluster, shortName: "dbc", isData: true,
+			columns: clusterColumns(), complete: completeCluster, exampleOf: "dbcluster.yaml", afterwards: writeOwnedParameters,
+		},
+		{
+			folder: "switchover", claim: v1alpha1.KindSwitchover, composite: v1alpha1.KindXSwitchover, shortName: "dbso",
+			columns: operationColumns(), exampleOf: "switchover.yaml",
+		},
+		{
+			folder: "failover", claim: v1alpha1.KindFailover, composite: v1alpha1.KindXFailover, shortName: "dbfo",
+			columns: operationColumns(), exampleOf: "failover.yaml",
+		},
+	}
+}
+
+func (k kind) plural() string { return strings.ToLower(k.claim) + "s" }
+
+// definition turns the generated schema of a claim into the definition of composite and claim.
+func (k kind) definition(generated []byte) (*xpextv1.CompositeResourceDefinition, error) {
 	crd := extv1.CustomResourceDefinition{}
 	if err := yaml.UnmarshalStrict(generated, &crd); err != nil {
 		return nil, fmt.Errorf("cannot parse the generated schema: %w", err)
 	}
 	schema := crd.Spec.Versions[0].Schema.OpenAPIV3Schema
-	if err := complete(schema); err != nil {
-		return nil, err
+	if k.complete != nil {
+		if err := k.complete(schema); err != nil {
+			return nil, err
+		}
 	}
 	raw, err := json.Marshal(extv1.JSONSchemaProps{
 		Description:  schema.Description,
@@ -45,24 +81,28 @@ func dbclusterDefinition(generated []byte) (*xpextv1.CompositeResourceDefinition
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the schema: %w", err)
 	}
-	return &xpextv1.CompositeResourceDefinition{
+	definition := &xpextv1.CompositeResourceDefinition{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.crossplane.io/v1", Kind: "CompositeResourceDefinition"},
-		ObjectMeta: metav1.ObjectMeta{Name: "xdbclusters." + v1alpha1.Group, Labels: inUse()},
+		ObjectMeta: metav1.ObjectMeta{Name: "x" + k.plural() + "." + v1alpha1.Group},
 		Spec: xpextv1.CompositeResourceDefinitionSpec{
-			Metadata: &xpextv1.CompositeResourceDefinitionSpecMetadata{Labels: inUse()},
-			Group:    v1alpha1.Group,
-			Names:    extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindXDBCluster, Plural: "xdbclusters", Singular: "xdbcluster", ListKind: "XDBClusterList"},
+			Group: v1alpha1.Group,
+			Names: extv1.CustomResourceDefinitionNames{Kind: k.composite, Plural: "x" + k.plural(), Singular: strings.ToLower(k.composite), ListKind: k.composite + "List"},
 			// Foreground: the claim is there until all that it had is gone, so that one of the same name cannot meet the remains.
 			DefaultCompositeDeletePolicy:   ptr(xpcore.CompositeDeleteForeground),
 			DefaultCompositionUpdatePolicy: ptr(xpcore.UpdateAutomatic),
-			ClaimNames:                     &extv1.CustomResourceDefinitionNames{Kind: v1alpha1.KindDBCluster, Plural: "dbclusters", Singular: "dbcluster", ListKind: "DBClusterList", ShortNames: []string{"dbc"}},
+			ClaimNames:                     &extv1.CustomResourceDefinitionNames{Kind: k.claim, Plural: k.plural(), Singular: strings.ToLower(k.claim), ListKind: k.claim + "List", ShortNames: []string{k.shortName}},
 			Versions: []xpextv1.CompositeResourceDefinitionVersion{{
 				Name: v1alpha1.Version, Served: true, Referenceable: true,
 				Schema:                   &xpextv1.CompositeResourceValidation{OpenAPIV3Schema: runtime.RawExtension{Raw: raw}},
-				AdditionalPrinterColumns: columns(),
+				AdditionalPrinterColumns: k.columns,
 			}},
 		},
-	}, nil
+	}
+	if k.isData {
+		definition.Labels = inUse()
+		definition.Spec.Metadata = &xpextv1.CompositeResourceDefinitionSpecMetadata{Labels: inUse()}
+	}
+	return definition, nil
 }
 
 // inUse labels the definition, and through it both CustomResourceDefinitions, as what Crossplane's webhook asks Usages about
@@ -72,8 +112,19 @@ func inUse() map[string]string {
 	return map[string]string{"crossplane.io/in-use": "true"}
 }
 
-// columns show at a glance what an on-call engineer asks first.
-func columns() []extv1.CustomResourceColumnDefinition {
+// operationColumns show at a glance how an operation ended.
+func operationColumns() []extv1.CustomResourceColumnDefinition {
+	return []extv1.CustomResourceColumnDefinition{
+		{Name: "CLUSTER", Type: "string", JSONPath: ".spec.dbclusterRef", Description: "The DBCluster."},
+		{Name: "PHASE", Type: "string", JSONPath: ".status.phase", Description: "How far it is."},
+		{Name: "PRIMARY", Type: "string", JSONPath: ".status.newPrimary", Description: "The Pod that is the primary since."},
+		{Name: "PAUSE", Type: "string", JSONPath: ".status.writePause", Description: "How long nobody could write."},
+		{Name: "MESSAGE", Type: "string", JSONPath: ".status.message", Description: "What it waits for, what was done, or why not.", Priority: 1},
+	}
+}
+
+// clusterColumns show at a glance what an on-call engineer asks first.
+func clusterColumns() []extv1.CustomResourceColumnDefinition {
 	return []extv1.CustomResourceColumnDefinition{
 		{Name: "PHASE", Type: "string", JSONPath: ".status.phase", Description: "What the cluster is doing."},
 		{Name: "VERSION", Type: "string", JSONPath: ".status.currentVersion", Description: "PostgreSQL's version on the primary."},
@@ -84,8 +135,8 @@ func columns() []extv1.CustomResourceColumnDefinition {
 	}
 }
 
-// complete adds what cannot be said in comments of the types.
-func complete(schema *extv1.JSONSchemaProps) error {
+// completeCluster adds what cannot be said in comments of the types.
+func completeCluster(schema *extv1.JSONSchemaProps) error {
 	parameters, err := property(schema, "spec", "primarySpec", "parameters")
 	if err != nil {
 		return err

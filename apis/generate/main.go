@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/tools/program"
 )
 
@@ -90,24 +91,28 @@ func generate(ctx context.Context) ([]file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the generated deep copies: %w", err)
 	}
-	schema, err := os.ReadFile(filepath.Join(dir, "xdbcluster.io_dbclusters.yaml")) //nolint:gosec // Just written.
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the generated schema: %w", err)
+	files := []file{{path: filepath.Join(types, deepCopy), content: copies}}
+	document := &bytes.Buffer{}
+	writeIntroduction(document)
+	for _, k := range kinds() {
+		schema, err := os.ReadFile(filepath.Join(dir, v1alpha1.Group+"_"+k.plural()+".yaml")) //nolint:gosec // Just written.
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the generated schema: %w", err)
+		}
+		definition, err := k.definition(schema)
+		if err != nil {
+			return nil, err
+		}
+		rendered, err := marshal(definition)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{path: filepath.Join("apis", k.folder, "definition.yaml"), content: rendered})
+		if err := k.writeReference(document, definition); err != nil {
+			return nil, err
+		}
 	}
-	definition, err := dbclusterDefinition(schema)
-	if err != nil {
-		return nil, err
-	}
-	document, err := referenceOf(definition)
-	if err != nil {
-		return nil, err
-	}
-	rendered, err := marshal(definition)
-	return []file{
-		{path: filepath.Join(types, deepCopy), content: copies},
-		{path: "apis/dbcluster/definition.yaml", content: rendered},
-		{path: reference, content: document},
-	}, err
+	return append(files, file{path: reference, content: document.Bytes()}), nil
 }
 
 func controllerGen(ctx context.Context) (string, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,28 +20,32 @@ func foreign() []string {
 	return []string{"nodeaffinity", "podAffinity", "podAntiAffinity", "tolerations", "selector", "observedSpec"}
 }
 
-// referenceOf writes the reference of a definition's claim: an example, then every field.
-func referenceOf(definition *xpextv1.CompositeResourceDefinition) ([]byte, error) {
-	schema := extv1.JSONSchemaProps{}
-	if err := json.Unmarshal(definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Raw, &schema); err != nil {
-		return nil, fmt.Errorf("cannot parse the schema: %w", err)
-	}
-	example, err := os.ReadFile("examples/claims/dbcluster.yaml")
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the example: %w", err)
-	}
-	out := &bytes.Buffer{}
+func writeIntroduction(out *bytes.Buffer) {
 	fmt.Fprintf(out, "# Reference\n\nGenerated from the Go types by `make generate`. Fields that are not here are errors: kubectl and Flux "+
 		"name them and apply nothing. (With `kubectl apply --validate=false` the API server drops them without a word.)\n\n")
-	fmt.Fprintf(out, "## %s\n\nAPI version `%s/%s`. %s\n\n", definition.Spec.ClaimNames.Kind, definition.Spec.Group, definition.Spec.Versions[0].Name, sentence(schema.Description))
+}
+
+// writeReference writes the reference of a claim: an example, then every field.
+func (k kind) writeReference(out *bytes.Buffer, definition *xpextv1.CompositeResourceDefinition) error {
+	schema := extv1.JSONSchemaProps{}
+	if err := json.Unmarshal(definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Raw, &schema); err != nil {
+		return fmt.Errorf("cannot parse the schema: %w", err)
+	}
+	example, err := os.ReadFile(filepath.Join("examples/claims", k.exampleOf))
+	if err != nil {
+		return fmt.Errorf("cannot read the example: %w", err)
+	}
+	fmt.Fprintf(out, "## %s\n\nAPI version `%s/%s`. %s\n\n", k.claim, definition.Spec.Group, definition.Spec.Versions[0].Name, sentence(schema.Description))
 	fmt.Fprintf(out, "```yaml\n%s```\n\n", example)
 	for _, part := range []string{"spec", "status"} {
-		fmt.Fprintf(out, "### %s\n\n| field | type | meaning |\n|---|---|---|\n", part)
+		fmt.Fprintf(out, "### %s of a %s\n\n| field | type | meaning |\n|---|---|---|\n", strings.ToUpper(part[:1])+part[1:], k.claim)
 		writeFields(out, schema.Properties[part], "")
 		fmt.Fprintln(out)
 	}
-	writeOwnedParameters(out)
-	return out.Bytes(), nil
+	if k.afterwards != nil {
+		k.afterwards(out)
+	}
+	return nil
 }
 
 // writeOwnedParameters writes the settings that a claim cannot set.
@@ -49,6 +54,7 @@ func writeOwnedParameters(out *bytes.Buffer) {
 	for _, o := range v1alpha1.SystemParameters() {
 		fmt.Fprintf(out, "| `%s` | %s |\n", strings.Join(o.Names, "`, `"), o.Reason)
 	}
+	fmt.Fprintln(out)
 }
 
 func writeFields(out *bytes.Buffer, schema extv1.JSONSchemaProps, prefix string) {

@@ -130,3 +130,6 @@ const (
 	// ReasonParametersFailed: PostgreSQL itself refuses a parameter.
 	ReasonParametersFailed = "ParametersFailed"
 )
+
+// ReasonOutcomeUnknown of an operation: it was begun, and what became of it cannot be told from the database.
+const ReasonOutcomeUnknown = "OutcomeUnknown"

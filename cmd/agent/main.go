@@ -1,17 +1,20 @@
-// Command agent is PID 1 of every database container.
+// Command agent is PID 1 of every database container, and what Jobs that carry out operations run.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/operate"
 	"github.com/xdbcluster/xdbcluster/internal/agent/prepare"
 	"github.com/xdbcluster/xdbcluster/internal/agent/run"
 )
@@ -19,6 +22,7 @@ import (
 type commands struct {
 	Prepare prepareCommand `cmd:"" help:"Check that an instance has all it needs."`
 	Run     runCommand     `cmd:"" help:"Run an instance until told to stop."`
+	Operate operateCommand `cmd:"" help:"Carry out the operation that the environment holds, once."`
 }
 
 type prepareCommand struct{}
@@ -42,10 +46,29 @@ func (runCommand) Run(ctx context.Context) error {
 	return agent.Run(ctx)
 }
 
+type operateCommand struct{}
+
+func (operateCommand) Run(ctx context.Context) error {
+	operation := instance.Operation{}
+	if err := json.Unmarshal([]byte(os.Getenv(instance.EnvOperation)), &operation); err != nil {
+		return fmt.Errorf("cannot parse the operation in %s: %w", instance.EnvOperation, err)
+	}
+	password, err := os.ReadFile(filepath.Join(instance.FolderCredentials, instance.KeyRewindPassword))
+	if err != nil {
+		return fmt.Errorf("cannot read the password: %w", err)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	operator, err := operate.New(operation, os.Getenv(instance.EnvPodNamespace), os.Getenv(instance.EnvPodName), string(password), log)
+	if err != nil {
+		return err
+	}
+	return operator.Run(ctx)
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	k := kong.Parse(&commands{}, kong.Description("Run one instance of a database cluster."))
+	k := kong.Parse(&commands{}, kong.Description("Run one instance of a database cluster, or carry out an operation on it."))
 	k.BindTo(ctx, (*context.Context)(nil))
 	if err := k.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

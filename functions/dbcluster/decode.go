@@ -1,18 +1,15 @@
 package dbcluster
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/functions/parameters"
@@ -20,15 +17,6 @@ import (
 
 // maximumStandbys that a primary can have.
 const maximumStandbys = 5
-
-// machinery are the fields that Crossplane adds to a spec. They are not the user's.
-func machinery() []string {
-	return []string{
-		"claimRef", "compositeDeletePolicy", "compositionRef", "compositionRevisionRef", "compositionRevisionSelector",
-		"compositionSelector", "compositionUpdatePolicy", "crossplane", "environmentConfigRefs",
-		"publishConnectionDetailsTo", "resourceRef", "resourceRefs", "writeConnectionSecretToRef",
-	}
-}
 
 // PlatformDefaults is the input of the composition's step: what the platform sets for every cluster.
 type PlatformDefaults struct {
@@ -83,12 +71,10 @@ func decode(xr *unstructured.Unstructured, config map[string]any) (cluster, erro
 	if err != nil {
 		return cluster{}, err
 	}
-	given, _, err := unstructured.NestedMap(xr.Object, "spec")
+	given, err := compose.Spec(xr)
 	if err != nil {
-		return cluster{}, fmt.Errorf("cannot read the spec: %w", err)
+		return cluster{}, err
 	}
-	maps.DeleteFunc(given, func(field string, _ any) bool { return isMachinery(field) })
-
 	c := cluster{
 		Cluster: name,
 		Owner: instance.Owner{
@@ -97,7 +83,7 @@ func decode(xr *unstructured.Unstructured, config map[string]any) (cluster, erro
 		},
 		Given: given,
 	}
-	if err := remarshal(given, &c.Spec); err != nil {
+	if err := compose.Decode(given, &c.Spec); err != nil {
 		return cluster{}, fmt.Errorf("cannot read the spec: %w", err)
 	}
 	if err := c.complete(config); err != nil {
@@ -106,21 +92,16 @@ func decode(xr *unstructured.Unstructured, config map[string]any) (cluster, erro
 	return c, nil
 }
 
-// claim returns the namespace and the name that a composite works for. It is the only place that knows claims: with
-// namespaced composites it returns the composite's own.
+// claim returns the namespace and the name that a composite works for.
 func claim(xr *unstructured.Unstructured) (naming.Cluster, error) {
-	namespace, _, errNamespace := unstructured.NestedString(xr.Object, "spec", "claimRef", "namespace")
-	name, _, errName := unstructured.NestedString(xr.Object, "spec", "claimRef", "name")
-	if err := errors.Join(errNamespace, errName); err != nil {
-		return naming.Cluster{}, fmt.Errorf("cannot read spec.claimRef: %w", err)
+	of, err := compose.ClaimOf(xr)
+	if err != nil {
+		return naming.Cluster{}, err
 	}
-	if namespace == "" || name == "" {
-		return naming.Cluster{}, errors.New("spec.claimRef is empty: create a DBCluster in a namespace, and leave the XDBCluster to Crossplane")
+	if len(validation.IsDNS1035Label(of.Name)) > 0 {
+		return naming.Cluster{}, errors.New("spec.claimRef has a name that cannot be part of a DNS name")
 	}
-	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1035Label(name)) > 0 {
-		return naming.Cluster{}, errors.New("spec.claimRef has a namespace or a name that cannot be part of a DNS name")
-	}
-	return naming.Cluster{Namespace: namespace, Name: name}, nil
+	return naming.Cluster{Namespace: of.Namespace, Name: of.Name}, nil
 }
 
 // complete fills in what follows from the spec and from the platform's defaults.
@@ -197,7 +178,7 @@ func imageFor(spec v1alpha1.DBClusterSpec, config map[string]any) (string, error
 		return spec.DatabaseImage, nil
 	}
 	var defaults PlatformDefaults
-	if err := remarshal(config, &defaults); err != nil {
+	if err := compose.Decode(config, &defaults); err != nil {
 		return "", fmt.Errorf("cannot read the input of the composition's step: %w", err)
 	}
 	image := defaults.Images[spec.PrimarySpec.Version]
@@ -206,19 +187,4 @@ func imageFor(spec v1alpha1.DBClusterSpec, config map[string]any) (string, error
 			spec.PrimarySpec.Version)
 	}
 	return image, nil
-}
-
-func isMachinery(field string) bool {
-	return slices.Contains(machinery(), field)
-}
-
-// remarshal reads untyped content into a typed value. What the type does not know is an error: nothing is ignored.
-func remarshal(from map[string]any, into any) error {
-	b, err := json.Marshal(from)
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
 }

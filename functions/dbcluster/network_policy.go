@@ -8,6 +8,7 @@ import (
 	applynetworkingv1 "k8s.io/client-go/applyconfigurations/networking/v1"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
 // networkPolicy says who may talk to the instances and whom they may talk to. Probes come from the node, which policies do
@@ -34,6 +35,11 @@ func ingress(c cluster) []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfig
 		applynetworkingv1.NetworkPolicyIngressRule().
 			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni)).
 			WithFrom(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(selector(c))),
+		// Jobs that carry out operations.
+		applynetworkingv1.NetworkPolicyIngressRule().
+			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni)).
+			WithFrom(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(
+				metav1.LabelSelector().WithMatchLabels(map[string]string{naming.LabelOperation: c.Name}))),
 		// Prometheus, in whichever namespace it is. Metrics hold no data and no secret.
 		applynetworkingv1.NetworkPolicyIngressRule().
 			WithPorts(tcp(instance.PortMetrics)).

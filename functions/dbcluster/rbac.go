@@ -29,6 +29,8 @@ func role(c cluster) *applyrbacv1.RoleApplyConfiguration {
 		// Patroni's state, and the agent's report. Patroni deletes what it keeps when a cluster is removed from it.
 		rule([]string{"configmaps"}, []string{"get", "update", "patch", "delete"}, append(c.PatroniConfigMaps(), c.Reports())...),
 		rule([]string{"configmaps"}, []string{"get"}, c.Config()),
+		// The record of operations outlives the cluster: no instance deletes it.
+		rule([]string{"configmaps"}, []string{"get", "update"}, c.Ledger()),
 		// Patroni finds its members by their Pods, and labels its own with the role that Services select. The primary's
 		// agent takes that label from others, and deletes Pods of an older revision.
 		rule([]string{"pods"}, []string{"list", "watch"}),

@@ -115,9 +115,12 @@ func (c Cluster) PatroniLeader() string { return c.Scope() + "-leader" }
 // PatroniFailover is the name of the ConfigMap with a switchover that was asked for.
 func (c Cluster) PatroniFailover() string { return c.Scope() + "-failover" }
 
+// PatroniSync is the ConfigMap that says which instances have every commit.
+func (c Cluster) PatroniSync() string { return c.Scope() + "-sync" }
+
 // PatroniConfigMaps are the names of the ConfigMaps that Patroni keeps its state in.
 func (c Cluster) PatroniConfigMaps() []string {
-	return []string{c.PatroniConfig(), c.PatroniFailover(), c.PatroniLeader(), c.Scope() + "-sync"}
+	return []string{c.PatroniConfig(), c.PatroniFailover(), c.PatroniLeader(), c.PatroniSync()}
 }
 
 // Pod is the name of an instance's Pod.
@@ -185,4 +188,32 @@ func (c Cluster) serviceHost(service string) string {
 func (c Cluster) clusterScoped(suffix string) string {
 	sum := sha256.Sum256([]byte(c.Namespace + "/" + c.Name))
 	return c.Name + "-" + hex.EncodeToString(sum[:4]) + "-" + suffix
+}
+
+// LabelOperation of a Job's Pods holds the name of the cluster that they may talk to.
+const LabelOperation = "xdbcluster.io/operation"
+
+// Ledger is the ConfigMap that remembers what operations were carried out. Nothing owns it.
+func (c Cluster) Ledger() string { return c.Name + "-ledger" }
+
+// An Operation is a claim that is carried out once. Everything it has is called by its own name, a dot and its kind, which no
+// object of a cluster is: a cluster's name has no dot.
+type Operation struct {
+	// Namespace of the claim, and of everything it has.
+	Namespace string
+
+	// Kind of the claim in lower case, for example switchover.
+	Kind string
+
+	// Name of the claim.
+	Name string
+}
+
+// Objects is the name of everything an operation has: its Job, the ConfigMap that the Job reports in, its ServiceAccount,
+// Role and RoleBinding.
+func (o Operation) Objects() string { return o.Name + "." + o.Kind }
+
+// Labels of everything an operation has.
+func (o Operation) Labels() map[string]string {
+	return map[string]string{LabelName: "postgresql", LabelManagedBy: "xdbcluster"}
 }

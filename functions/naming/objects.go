@@ -30,3 +30,9 @@ const (
 	ObjectUsageOfComposites = "usage-composites"
 	ObjectUsageOfDefinition = "usage-definition"
 )
+
+// Names of an operation's composed resources beside those it shares with a DBCluster.
+const (
+	ObjectReport = "report"
+	ObjectJob    = "job"
+)

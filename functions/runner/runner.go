@@ -17,6 +17,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/dbcluster"
+	"github.com/xdbcluster/xdbcluster/functions/operation"
 )
 
 // A Composer makes the desired state of one kind of composite resource. An error is fatal: nothing of the output but its
@@ -97,7 +98,10 @@ func composerFor(kind string) (Composer, error) {
 	switch kind {
 	case v1alpha1.KindXDBCluster:
 		return dbcluster.Compose, nil
+	case v1alpha1.KindXSwitchover, v1alpha1.KindXFailover:
+		return operation.Compose, nil
 	default:
-		return nil, fmt.Errorf("cannot compose kind %q: this function knows %s; check the compositeTypeRef of the Composition", kind, v1alpha1.KindXDBCluster)
+		return nil, fmt.Errorf("cannot compose kind %q: this function knows %s, %s and %s; check the compositeTypeRef of the Composition",
+			kind, v1alpha1.KindXDBCluster, v1alpha1.KindXSwitchover, v1alpha1.KindXFailover)
 	}
 }

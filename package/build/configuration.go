@@ -108,14 +108,13 @@ func rename(object *unstructured.Unstructured, n names) error {
 			return err
 		}
 		return setInEach(object, func(step map[string]any) error {
-			images := make(map[string]any, len(n.images))
-			for major, reference := range n.images {
-				images[major] = reference
+			if err := unstructured.SetNestedField(step, function, "functionRef", "name"); err != nil {
+				return err
 			}
-			return errors.Join(
-				unstructured.SetNestedField(step, function, "functionRef", "name"),
-				unstructured.SetNestedField(step, images, "input", "images"),
-			)
+			if _, named, err := unstructured.NestedMap(step, "input", "images"); err != nil || !named {
+				return err
+			}
+			return unstructured.SetNestedStringMap(step, n.images, "input", "images")
 		}, "spec", "pipeline")
 	default:
 		return nil

@@ -80,20 +80,6 @@ func (c *Client) SetRole(ctx context.Context, role string) error {
 	return c.patchPod(ctx, c.pod, map[string]any{"labels": map[string]any{naming.LabelRole: role}})
 }
 
-// SwitchoverRequested says whether Patroni was asked to make another instance the primary in place of this one.
-func (c *Client) SwitchoverRequested(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, c.cluster.PatroniFailover(), metav1.GetOptions{})
-	if kerrors.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("cannot read ConfigMap %q: %w", c.cluster.PatroniFailover(), err)
-	}
-	return m.Annotations[annotationLeader] == c.pod, nil
-}
-
 // ReleaseLock gives Patroni's leader lock up for this instance, whose PostgreSQL died at a time and is proven to be gone. It
 // does not where the lock was renewed after that or is another's, and says whether it did.
 func (c *Client) ReleaseLock(ctx context.Context, died time.Time) (bool, error) {

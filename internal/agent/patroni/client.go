@@ -30,15 +30,34 @@ const restartTimeout = 5 * time.Minute
 
 // A Member is what Patroni says about its instance.
 type Member struct {
-	State            string          `json:"state"`
-	Role             string          `json:"role"`
-	ServerVersion    int             `json:"server_version"`
-	Timeline         int             `json:"timeline"`
-	PendingRestart   bool            `json:"pending_restart"`
-	SystemIdentifier string          `json:"database_system_identifier"`
-	StoreLastSeen    int64           `json:"dcs_last_seen"`
-	FailsafeActive   bool            `json:"failsafe_mode_is_active"`
-	XLog             json.RawMessage `json:"xlog"`
+	State            string `json:"state"`
+	Role             string `json:"role"`
+	ServerVersion    int    `json:"server_version"`
+	Timeline         int    `json:"timeline"`
+	PendingRestart   bool   `json:"pending_restart"`
+	SystemIdentifier string `json:"database_system_identifier"`
+	StoreLastSeen    int64  `json:"dcs_last_seen"`
+	FailsafeActive   bool   `json:"failsafe_mode_is_active"`
+	XLog             XLog   `json:"xlog"`
+
+	// Replication are the standbys that a primary sends its WAL to.
+	Replication []Follower `json:"replication"`
+}
+
+// An XLog says where an instance's WAL is, in bytes.
+type XLog struct {
+	Location uint64 `json:"location"`          // A primary's.
+	Received uint64 `json:"received_location"` // A standby's.
+	Replayed uint64 `json:"replayed_location"` // A standby's.
+}
+
+// Position is how much of the WAL the instance has.
+func (x XLog) Position() uint64 { return max(x.Location, x.Received, x.Replayed) }
+
+// A Follower is a standby that a primary sends its WAL to.
+type Follower struct {
+	Name  string `json:"application_name"`
+	State string `json:"state"`
 }
 
 // IsPrimary says whether Patroni calls its instance the primary. Patroni 3 has another word for it.
@@ -88,6 +107,11 @@ func (c Client) Restart(ctx context.Context) error {
 // SwitchOver makes a standby the primary in an orderly way. Patroni refuses one that would lose an acknowledged commit.
 func (c Client) SwitchOver(ctx context.Context, primary, candidate string) error {
 	return c.do(ctx, http.MethodPost, "/switchover", map[string]any{"leader": primary, "candidate": candidate}, nil, switchoverTimeout)
+}
+
+// FailOver makes an instance the primary. Unlike SwitchOver it asks nobody whether that would lose a commit.
+func (c Client) FailOver(ctx context.Context, candidate string) error {
+	return c.do(ctx, http.MethodPost, "/failover", map[string]any{"candidate": candidate}, nil, switchoverTimeout)
 }
 
 // do makes a request with the certificate that is mounted now: it is renewed while the agent runs.

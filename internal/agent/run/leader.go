@@ -4,13 +4,18 @@ import (
 	"context"
 	"time"
 
-	"github.com/xdbcluster/xdbcluster/functions/patroni"
+	patroninames "github.com/xdbcluster/xdbcluster/functions/patroni"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
 )
 
 const (
 	// promotionTick is how often an instance that has the leader lock looks whether it can be written to.
 	promotionTick = 25 * time.Millisecond
+
+	// killingTime is how long after PID 1 of a container has ended every other process of it is surely dead.
+	killingTime = 100 * time.Millisecond
 
 	// promotionLimit is how long it does so: Patroni labels the Pod, too.
 	promotionLimit = 30 * time.Second
@@ -42,7 +47,7 @@ func (a *Agent) welcome(ctx context.Context) {
 		case <-time.After(promotionTick):
 		}
 	}
-	label := patroni.PrimaryLabel(a.current().Version)
+	label := patroninames.PrimaryLabel(a.current().Version)
 	if err := a.kube.SetRole(ctx, label); err != nil {
 		a.log.Warn("Cannot label the Pod as the primary; Patroni does", "error", err.Error())
 	}
@@ -55,19 +60,26 @@ func (a *Agent) welcome(ctx context.Context) {
 // standbys. Otherwise Patroni starts it again in place: the newest transactions are nowhere else. An end in order is one of
 // a restart, unless the instance itself ends or another is to take over: Patroni then waits a second before it releases
 // the lock, which is to no purpose after the last process has ended.
-func (a *Agent) giveUpLock(ctx context.Context, ended time.Time, crashed bool) {
+func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.Time, crashed bool) {
 	config := a.current()
 	if config.Instances <= 1 || config.Synchronous == synchronyOff {
 		return
 	}
 	stopping := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
-	if !crashed && !stopping {
-		requested, err := a.kube.SwitchoverRequested(ctx)
-		if err != nil {
-			a.log.Warn("Cannot tell whether another instance is to take over; Patroni releases the leader lock", "error", err.Error())
-		}
-		if !requested {
+	handover, err := a.kube.Handover(ctx)
+	if err != nil {
+		a.log.Warn("Cannot tell whether another instance is to take over; the leader lock is not released early", "error", err.Error())
+		return
+	}
+	if !crashed && !stopping && handover.From != a.env.Pod {
+		return
+	}
+	if handover.To != "" && (crashed || !a.hasEverything(ctx, vol, handover.To)) {
+		// Patroni would promote it without asking the others what they have.
+		a.log.Warn("The instance that was to take over may lack a commit; the best one is elected", "instance", handover.To)
+		if err := a.kube.TakeBack(ctx); err != nil {
+			a.log.Warn("Cannot take the request back; the leader lock runs out by itself", "error", err.Error())
 			return
 		}
 	}
@@ -79,4 +91,65 @@ func (a *Agent) giveUpLock(ctx context.Context, ended time.Time, crashed bool) {
 	if released {
 		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed)
 	}
+}
+
+// giveUpInheritedLock does the same for the container that had this instance before, which could not do it itself: it was
+// killed, or its Pod was deleted by force and with it the Pod's rights. That this process has the volume's lock proves that
+// the other's PID 1 has ended, and with PID 1 the kernel kills every process of its container. Where no standby answers,
+// PostgreSQL starts in place.
+func (a *Agent) giveUpInheritedLock(ctx context.Context, since time.Time) {
+	config := a.current()
+	if config.Instances <= 1 || config.Synchronous == synchronyOff {
+		return
+	}
+	lock, err := a.kube.Lock(ctx)
+	if err != nil || lock.Holder != a.env.Pod {
+		return
+	}
+	if !a.standbyAnswers(ctx) {
+		return
+	}
+	if err := a.kube.TakeBack(ctx); err != nil {
+		return // Patroni would promote whoever is named in it without asking the others what they have.
+	}
+	// The kernel closes a process's files, and with them the volume's lock, an instant before it kills the others.
+	time.Sleep(killingTime - time.Since(since))
+	released, err := a.kube.ReleaseLock(ctx, since)
+	if err != nil {
+		a.log.Warn("Cannot release the leader lock of this instance's last container; PostgreSQL starts in place", "error", err.Error())
+		return
+	}
+	if released {
+		a.log.Info("The leader lock of this instance's last container was released: that has ended")
+	}
+}
+
+// standbyAnswers says whether PostgreSQL runs on an instance that could take over.
+func (a *Agent) standbyAnswers(ctx context.Context) bool {
+	sync, err := a.kube.Sync(ctx)
+	if err != nil || sync.Leader != a.env.Pod {
+		return false
+	}
+	for _, standby := range sync.Standbys {
+		if member, err := patroni.At(a.host(standby)).Member(ctx); err == nil && member.State == "running" {
+			return true
+		}
+	}
+	return false
+}
+
+// hasEverything says whether a standby has all that this instance wrote before it ended in order, its last checkpoint
+// included.
+func (a *Agent) hasEverything(ctx context.Context, vol *volume.Volume, standby string) bool {
+	last, err := postgres.ShutdownCheckpoint(ctx, patroni.BinaryFolder(a.current().Version), vol.DataDirectory())
+	if err != nil {
+		a.log.Warn("Cannot tell where the WAL ends", "error", err.Error())
+		return false
+	}
+	member, err := patroni.At(a.host(standby)).Member(ctx)
+	if err != nil {
+		a.log.Warn("Cannot ask the instance that is to take over", "instance", standby, "error", err.Error())
+		return false
+	}
+	return member.XLog.Received > last
 }

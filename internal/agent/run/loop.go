@@ -50,6 +50,9 @@ const (
 	incidentDiskFilling = "DataDiskFilling"
 )
 
+// errNotBorn says that the database did not answer yet.
+var errNotBorn = errors.New("the database did not answer yet")
+
 // A loop holds what the agent remembers from one turn to the next.
 type loop struct {
 	*Agent
@@ -243,7 +246,26 @@ func (l *loop) own(ctx context.Context, config instance.Config) {
 	l.ownChecked = now
 	owned, err := l.kube.Own(ctx, config.Owner, config.KeepState)
 	l.complain("owner", err)
-	l.owned, l.kept = owned, config.KeepState
+	err = l.keepLedger(ctx, now)
+	l.complain("ledger", err)
+	l.owned, l.kept = owned && err == nil, config.KeepState
+}
+
+// keepLedger begins the cluster's record of operations when there is none of this database.
+func (l *loop) keepLedger(ctx context.Context, now time.Time) error {
+	identity := l.volume.Identity()
+	if identity.Born == nil {
+		return errNotBorn
+	}
+	record, version, err := l.kube.Ledger(ctx)
+	if err != nil {
+		return err
+	}
+	record, changed := record.Born(identity.SystemIdentifier, *identity.Born, now)
+	if !changed {
+		return nil
+	}
+	return l.kube.WriteLedger(ctx, record, version)
 }
 
 // giveParameters lets Patroni have the parameters, which hands them to every instance and reloads.

@@ -146,8 +146,8 @@ func (l *loop) start(step func() error) {
 	}()
 }
 
-func (l *loop) host(pod string) string {
-	return naming.Cluster{Namespace: l.env.Namespace, Name: l.current().Cluster}.PodHost(pod)
+func (a *Agent) host(pod string) string {
+	return naming.Cluster{Namespace: a.env.Namespace, Name: a.current().Cluster}.PodHost(pod)
 }
 
 // takeRole takes the label of the primary from every other Pod, once after each promotion: half of all new connections

@@ -78,10 +78,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		a.log.Warn("Cannot read the last report; it starts anew", "error", err.Error())
 	}
-	vol, err := a.openVolume(ctx)
+	vol, since, err := a.openVolume(ctx)
 	if err != nil {
 		return err
 	}
+	a.giveUpInheritedLock(ctx, since)
 	if err := a.awaitBeginning(ctx, vol); err != nil {
 		return err
 	}
@@ -111,33 +112,35 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // openVolume waits for the volume, and as long as it must not be used: what is on it is worth more than a Pod that is up.
-func (a *Agent) openVolume(ctx context.Context) (*volume.Volume, error) {
+// It returns since when this process has it.
+func (a *Agent) openVolume(ctx context.Context) (_ *volume.Volume, since time.Time, _ error) {
 	stop := a.alive.keep(ctx)
 	defer stop()
 	if err := volume.Lock(ctx, instance.FolderVolume, func() {
 		a.reportWaiting(ctx, "DataVolumeInUse", "Another container still uses the data volume. The instance starts when that has ended; if its node is lost, make sure that it is off and delete the old Pod.")
 	}); err != nil {
-		return nil, err
+		return nil, since, err
 	}
+	since = time.Now()
 	for {
 		vol, err := volume.Open(instance.FolderVolume, a.current().Version, rand.Reader)
 		if err == nil {
-			return vol, nil
+			return vol, since, nil
 		}
 		if !errors.Is(err, volume.ErrNotOurs) && !errors.Is(err, volume.ErrDataMissing) && !errors.Is(err, volume.ErrOtherVersion) {
-			return nil, err
+			return nil, since, err
 		}
 		if errors.Is(err, volume.ErrDataMissing) {
 			forgotten, forgetErr := a.forgetMissing(ctx, vol)
 			if forgotten && forgetErr == nil {
-				return vol, nil
+				return vol, since, nil
 			}
 			err = errors.Join(err, forgetErr)
 		}
 		a.reportWaiting(ctx, "DataVolumeRefused", fmt.Sprintf("The instance does not start: %s.", err))
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, since, ctx.Err()
 		case <-time.After(refusedRetry):
 		}
 	}
@@ -183,7 +186,7 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 		Env:           append(os.Environ(), "HOME="+instance.FolderRun, "LANG=C.UTF-8", "PATH="+binaries+":"+os.Getenv("PATH")),
 		DataDirectory: vol.DataDirectory,
 		Executable:    filepath.Join(binaries, "postgres"),
-		Gone:          func(at time.Time, crashed bool) { a.giveUpLock(ctx, at, crashed) },
+		Gone:          func(at time.Time, crashed bool) { a.giveUpLock(ctx, vol, at, crashed) },
 		Log:           a.log,
 	}
 }

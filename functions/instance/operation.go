@@ -1,0 +1,99 @@
+package instance
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+)
+
+const (
+	// OperationKey is the key of the ConfigMap that an operation's Job reports in.
+	OperationKey = "operation.json"
+
+	// EnvOperation holds, in JSON, the Operation that a Job is to carry out.
+	EnvOperation = "OPERATION"
+
+	// BirthKey is the key of a cluster's ledger that holds its Birth. Every other key is an Operation's.
+	BirthKey = "birth"
+)
+
+// DefaultValidity is how long after its requestedAt an operation may begin, unless it says so itself.
+const DefaultValidity = time.Hour
+
+// An Operation is what a Job is to carry out, once.
+type Operation struct {
+	// Kind of the claim: Switchover or Failover.
+	Kind string `json:"kind"`
+
+	// Name of the claim.
+	Name string `json:"name"`
+
+	// Cluster is the DBCluster's name.
+	Cluster string `json:"cluster"`
+
+	// NewPrimary and ExpectPrimary are Pods. Empty when anything will do.
+	NewPrimary    string `json:"newPrimary,omitempty"`
+	ExpectPrimary string `json:"expectPrimary,omitempty"`
+
+	AllowDataLoss bool `json:"allowDataLoss,omitempty"`
+
+	RequestedAt time.Time `json:"requestedAt"`
+	ValidUntil  time.Time `json:"validUntil"`
+}
+
+// Key is where a ledger remembers the operation.
+func (o Operation) Key() string { return o.Kind + "." + o.Name }
+
+// Hash identifies what is asked for, so that another operation of the same name is not taken for it.
+func (o Operation) Hash() (string, error) {
+	b, err := json.Marshal(o)
+	if err != nil {
+		return "", fmt.Errorf("cannot encode an operation: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// An OperationReport is how far an operation is. It is what its claim's status shows.
+type OperationReport struct {
+	Phase          v1alpha1.OperationPhase `json:"phase"`
+	Reason         string                  `json:"reason,omitempty"`
+	Message        string                  `json:"message,omitempty"`
+	StartedAt      *time.Time              `json:"startedAt,omitempty"`
+	FinishedAt     *time.Time              `json:"finishedAt,omitempty"`
+	OldPrimary     string                  `json:"oldPrimary,omitempty"`
+	NewPrimary     string                  `json:"newPrimary,omitempty"`
+	TimelineBefore int                     `json:"timelineBefore,omitempty"`
+	TimelineAfter  int                     `json:"timelineAfter,omitempty"`
+	WritePause     string                  `json:"writePause,omitempty"`
+	DataLoss       string                  `json:"dataLoss,omitempty"`
+}
+
+// A LedgerEntry is what a cluster remembers of an operation. It is written before anything is done, with the phase
+// InProgress, and again with the outcome.
+type LedgerEntry struct {
+	// Hash of the Operation.
+	Hash string `json:"hash"`
+
+	// ValidUntil is the Operation's. An entry may be forgotten some time after it.
+	ValidUntil time.Time `json:"validUntil"`
+
+	// Deadline is when the outcome is taken for unknown, if it was not written by then.
+	Deadline *time.Time `json:"deadline,omitempty"`
+
+	Report OperationReport `json:"report"`
+}
+
+// A Birth is since when a ledger is complete.
+type Birth struct {
+	// Since is when the database was born, or when the ledger was begun if that was later: whatever was asked for before
+	// then is not known to be still to do.
+	Since time.Time `json:"since"`
+
+	// SystemIdentifier of the database. Another one was born later.
+	SystemIdentifier string `json:"systemIdentifier"`
+}

@@ -1,0 +1,39 @@
+// Package operation says what a claim that is carried out once becomes: a Job, which asks the cluster's own record (its
+// ledger) whether it is still to be done, does it, and reports. The function decides nothing of that. It waits for the time
+// and for the cluster, starts the Job, and shows what the Job says; whatever it gets wrong because it sees old objects, the
+// ledger puts right.
+package operation
+
+import (
+	"fmt"
+
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+)
+
+// Compose makes the desired state of a Switchover or a Failover.
+func Compose(in compose.Input) (compose.Output, error) {
+	o, err := decode(in.Composite)
+	if err != nil {
+		return compose.Output{}, err
+	}
+	seen := observe(in)
+	p := makePlan(o, seen, in.Now)
+	objects, err := objects(o, seen, p)
+	if err != nil {
+		return compose.Output{}, err
+	}
+	status, err := status(o, p)
+	if err != nil {
+		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
+	}
+	told := conditions(o, p)
+	return compose.Output{
+		Objects:    objects,
+		Incomplete: !p.Ready(o),
+		Status:     status,
+		Conditions: told,
+		Events:     events(seen, p),
+		Requires:   requires(o, p),
+		TTL:        p.CallAgain,
+	}, nil
+}

@@ -1,0 +1,134 @@
+package operation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+const (
+	// overtime is how long after ValidUntil a Job that has said nothing final is given up. One that has begun ends, or is
+	// judged, within minutes.
+	overtime = 15 * time.Minute
+
+	// waiting is how often a cluster is looked for that is not there.
+	waiting = 10 * time.Second
+
+	// callAgain is how often an operation is looked at to which nothing happens any more.
+	callAgain = 24 * time.Hour
+)
+
+// Reasons of phases that the function itself comes to. The Job has more.
+const (
+	reasonNotYet         = "NotYet"
+	reasonClusterMissing = "ClusterMissing"
+	reasonStarting       = "Starting"
+	reasonExpired        = "Expired"
+	reasonJobFailed      = "JobFailed"
+)
+
+// A plan is what is to be.
+type plan struct {
+	// Report is what the status shows.
+	Report instance.OperationReport
+
+	// Rights says that the Job's ServiceAccount and Role are to be, Job that it itself is to be.
+	Rights bool
+	Job    bool
+
+	// CallAgain is when to look again though nothing changed.
+	CallAgain time.Duration
+}
+
+// Ready says whether nobody needs to look: it came to an end that is as it should be, or that somebody has seen.
+func (p plan) Ready(o request) bool { return p.Report.Phase.Final() && !p.Stalled(o) }
+
+// Stalled says whether somebody has to look at how it ended.
+func (p plan) Stalled(o request) bool {
+	failed := p.Report.Phase == v1alpha1.OperationFailed || p.Report.Phase == v1alpha1.OperationRejected
+	return failed && !o.Acknowledged
+}
+
+// makePlan never starts a Job whose outcome is known, nor one before its time. That a Job starts does not mean that
+// anything is done: it asks the ledger first.
+func makePlan(o request, seen facts, now time.Time) plan {
+	overdue := now.After(o.Task.ValidUntil.Add(overtime))
+	begun := seen.Report != nil && seen.Report.Phase == v1alpha1.OperationInProgress
+	switch {
+	case seen.Report != nil && seen.Report.Phase.Final():
+		return plan{Report: *seen.Report, CallAgain: callAgain}
+	case overdue && begun:
+		return ended(*seen.Report, v1alpha1.OperationFailed, v1alpha1.ReasonOutcomeUnknown,
+			"It was begun, and what became of it is not known: its Job has not come to an end. Look at the DBCluster's status to see which instance is the primary.")
+	case overdue:
+		return ended(instance.OperationReport{}, v1alpha1.OperationExpired, reasonExpired,
+			"It could not be begun before validUntil, and nothing was done: "+why(seen, o))
+	case seen.JobFailed:
+		p := started(o, seen, now)
+		p.Report.Phase, p.Report.Reason = v1alpha1.OperationFailed, reasonJobFailed
+		p.Report.Message = fmt.Sprintf("Its Job has given up: read the log of the Job %s. Look at the DBCluster's status to see which instance is the primary.", o.Objects())
+		return p
+	case seen.Job != nil:
+		return started(o, seen, now)
+	case !o.begun(now):
+		return pending(reasonNotYet, "It begins at requestedAt.", min(o.Task.RequestedAt.Sub(now), callAgain))
+	case seen.Instances == nil && now.After(o.Task.ValidUntil) && seen.Answered:
+		return ended(instance.OperationReport{}, v1alpha1.OperationExpired, reasonExpired,
+			"It could not be begun before validUntil, and nothing was done: "+why(seen, o))
+	case seen.Instances == nil:
+		return pending(reasonClusterMissing, why(seen, o), waiting)
+	default:
+		return started(o, seen, now)
+	}
+}
+
+// why says what an operation without a Job waits for.
+func why(seen facts, o request) string {
+	if seen.Instances == nil && seen.Job == nil {
+		return fmt.Sprintf("The namespace %s has no DBCluster %s with instances. Check dbclusterRef.", o.Namespace, o.Cluster.Name)
+	}
+	if seen.Report != nil && seen.Report.Message != "" {
+		return seen.Report.Message
+	}
+	return "Its Job has said nothing. Look at the Pods of the Job " + o.Objects() + "."
+}
+
+func pending(reason, message string, again time.Duration) plan {
+	return plan{
+		Report:    instance.OperationReport{Phase: v1alpha1.OperationPending, Reason: reason, Message: message},
+		CallAgain: max(again, time.Second),
+	}
+}
+
+// started is the plan while there is a Job, or is to be one.
+func started(o request, seen facts, now time.Time) plan {
+	p := plan{
+		Report:    instance.OperationReport{Phase: v1alpha1.OperationPending, Reason: reasonStarting, Message: "Its Job starts."},
+		Rights:    true,
+		Job:       seen.Job != nil || seen.Permitted && seen.Instances != nil,
+		CallAgain: max(o.Task.ValidUntil.Add(overtime).Sub(now)+time.Second, time.Second),
+	}
+	if seen.Report != nil {
+		p.Report = *seen.Report
+	}
+	return p
+}
+
+// ended is the plan when the function itself has come to an end.
+func ended(r instance.OperationReport, phase v1alpha1.OperationPhase, reason, message string) plan {
+	r.Phase, r.Reason, r.Message = phase, reason, message
+	return plan{Report: r, CallAgain: callAgain}
+}
+
+// requires asks for the cluster's StatefulSet as long as there is something to do.
+func requires(o request, p plan) map[string]compose.Selector {
+	if p.Report.Phase.Final() {
+		return nil
+	}
+	return map[string]compose.Selector{
+		requiredInstances: {APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: o.Namespace, Name: o.Cluster.StatefulSet()},
+	}
+}

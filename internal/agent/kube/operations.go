@@ -1,0 +1,178 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	kerrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/ledger"
+)
+
+// Annotations of Patroni's ConfigMaps of the sync state and of a requested failover, see Patroni's kubernetes.py.
+const (
+	annotationSyncStandby = "sync_standby"
+	annotationQuorum      = "quorum"
+	annotationMember      = "member"
+	annotationScheduled   = "scheduled_at"
+	annotationPosition    = "optime"
+	annotationTTL         = "ttl"
+)
+
+// Ledger reads what the cluster remembers of operations, and the version of it that a change is to be of.
+func (c *Client) Ledger(ctx context.Context) (ledger.Ledger, string, error) {
+	m, err := c.configMap(ctx, c.cluster.Ledger())
+	if kerrors.IsNotFound(err) {
+		return ledger.Ledger{}, "", nil
+	}
+	if err != nil {
+		return ledger.Ledger{}, "", err
+	}
+	l, err := ledger.Parse(m.Data)
+	return l, m.ResourceVersion, err
+}
+
+// WriteLedger replaces the version of a ledger that was read. It fails when there is a newer one.
+func (c *Client) WriteLedger(ctx context.Context, l ledger.Ledger, version string) error {
+	data, err := l.Data()
+	if err != nil {
+		return err
+	}
+	m := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: c.cluster.Ledger(), Namespace: c.namespace, ResourceVersion: version, Labels: c.cluster.Labels()},
+		Data:       data,
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if version == "" {
+		_, err = c.api.CoreV1().ConfigMaps(c.namespace).Create(ctx, m, metav1.CreateOptions{})
+	} else {
+		_, err = c.api.CoreV1().ConfigMaps(c.namespace).Update(ctx, m, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write ConfigMap %q: %w", m.Name, err)
+	}
+	return nil
+}
+
+// WriteOperation reports how far an operation is, in the ConfigMap of the name.
+func (c *Client) WriteOperation(ctx context.Context, name string, report instance.OperationReport) error {
+	raw, err := json.Marshal(report)
+	if err != nil {
+		return fmt.Errorf("cannot encode the report: %w", err)
+	}
+	return c.patchConfigMap(ctx, name, map[string]any{"data": map[string]string{instance.OperationKey: string(raw)}})
+}
+
+// A Lock is Patroni's leader lock.
+type Lock struct {
+	// Holder is the instance that has it. Empty when none does.
+	Holder string
+
+	// Last is who had it last, when it has run out.
+	Last string
+
+	// TTL is how long after its last renewal it runs out.
+	TTL time.Duration
+
+	// Position is where the holder's WAL was when it renewed the lock, in bytes.
+	Position uint64
+
+	// Renewed is when that was.
+	Renewed time.Time
+}
+
+// Lock reads Patroni's leader lock.
+func (c *Client) Lock(ctx context.Context) (Lock, error) {
+	m, err := c.configMap(ctx, c.cluster.PatroniLeader())
+	if kerrors.IsNotFound(err) {
+		return Lock{}, nil
+	}
+	if err != nil {
+		return Lock{}, err
+	}
+	lock := Lock{Holder: m.Annotations[annotationLeader]}
+	lock.Position, _ = strconv.ParseUint(m.Annotations[annotationPosition], 10, 64)
+	seconds, _ := strconv.Atoi(m.Annotations[annotationTTL])
+	lock.TTL = time.Duration(seconds) * time.Second
+	lock.Renewed, _ = time.Parse(time.RFC3339, m.Annotations[annotationRenewTime])
+	return lock, nil
+}
+
+// A Sync is what Patroni knows of which instances have every commit. Where replication is asynchronous it is empty.
+type Sync struct {
+	// Leader is the primary that commits waited at.
+	Leader string
+
+	// Standbys could confirm them.
+	Standbys []string
+
+	// Quorum is how many of Leader and Standbys an instance must not be behind to have every commit. Patroni before 4 has
+	// none: its one standby has every commit.
+	Quorum int
+}
+
+// Sync reads Patroni's sync state.
+func (c *Client) Sync(ctx context.Context) (Sync, error) {
+	m, err := c.configMap(ctx, c.cluster.PatroniSync())
+	if kerrors.IsNotFound(err) {
+		return Sync{}, nil
+	}
+	if err != nil {
+		return Sync{}, err
+	}
+	s := Sync{Leader: m.Annotations[annotationLeader]}
+	s.Standbys = slices.DeleteFunc(strings.Split(m.Annotations[annotationSyncStandby], ","), func(name string) bool { return name == "" })
+	s.Quorum, _ = strconv.Atoi(m.Annotations[annotationQuorum])
+	return s, nil
+}
+
+// A Handover is a request to Patroni to make another instance the primary.
+type Handover struct {
+	// From is the primary that is to give up. Empty in one that was not asked for by the primary's name.
+	From string
+
+	// To is the instance that is to take over. Empty when Patroni is to pick one.
+	To string
+}
+
+// Handover reads the request that Patroni has not carried out yet. It is empty when there is none.
+func (c *Client) Handover(ctx context.Context) (Handover, error) {
+	m, err := c.configMap(ctx, c.cluster.PatroniFailover())
+	if kerrors.IsNotFound(err) {
+		return Handover{}, nil
+	}
+	if err != nil {
+		return Handover{}, err
+	}
+	return Handover{From: m.Annotations[annotationLeader], To: m.Annotations[annotationMember]}, nil
+}
+
+// TakeBack takes a request to Patroni back, so that it elects as if nothing had been asked for.
+func (c *Client) TakeBack(ctx context.Context) error {
+	err := c.patchConfigMap(ctx, c.cluster.PatroniFailover(), map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{annotationLeader: nil, annotationMember: nil, annotationScheduled: nil},
+	}})
+	if kerrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func (c *Client) configMap(ctx context.Context, name string) (*corev1.ConfigMap, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
+	}
+	return m, nil
+}

@@ -1,0 +1,177 @@
+// Package ledger decides, by what a cluster remembers, whether an operation is still to be carried out. It is the memory of
+// what was done once and must not be done again, whatever happens to the claims that asked for it.
+package ledger
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+// capacity is how many operations are remembered at least. Of more, those are forgotten that have long expired: they would
+// not be begun again without the memory either.
+const capacity = 500
+
+// fresh is how long after a database's birth a ledger that is begun then can have missed nothing: a cluster takes that long
+// to be announced to anybody.
+const fresh = 10 * time.Minute
+
+// Reasons of outcomes that the ledger comes to.
+const (
+	ReasonOtherOperation = "WaitsForOtherOperation"
+	ReasonUnborn         = "WaitsForCluster"
+	ReasonNameTaken      = "NameTaken"
+	ReasonBeforeBirth    = "RequestedBeforeBirth"
+	ReasonExpired        = "Expired"
+)
+
+// A Ledger is what a cluster remembers.
+type Ledger struct {
+	// Birth is nil as long as no database was born.
+	Birth *instance.Birth
+
+	// Entries by the operations' keys.
+	Entries map[string]instance.LedgerEntry
+}
+
+// Parse reads the data of a ledger's ConfigMap.
+func Parse(data map[string]string) (Ledger, error) {
+	l := Ledger{Entries: make(map[string]instance.LedgerEntry, len(data))}
+	for key, value := range data {
+		if key == instance.BirthKey {
+			l.Birth = &instance.Birth{}
+			if err := json.Unmarshal([]byte(value), l.Birth); err != nil {
+				return Ledger{}, fmt.Errorf("cannot parse the ledger's birth: %w", err)
+			}
+			continue
+		}
+		entry := instance.LedgerEntry{}
+		if err := json.Unmarshal([]byte(value), &entry); err != nil {
+			return Ledger{}, fmt.Errorf("cannot parse the ledger's entry %q: %w", key, err)
+		}
+		l.Entries[key] = entry
+	}
+	return l, nil
+}
+
+// Data is the data of the ledger's ConfigMap.
+func (l Ledger) Data() (map[string]string, error) {
+	data := make(map[string]string, len(l.Entries)+1)
+	write := func(key string, value any) error {
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("cannot encode the ledger's %q: %w", key, err)
+		}
+		data[key] = string(raw)
+		return nil
+	}
+	if l.Birth != nil {
+		if err := write(instance.BirthKey, l.Birth); err != nil {
+			return nil, err
+		}
+	}
+	for key, entry := range l.Entries {
+		if err := write(key, entry); err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+// Born returns the ledger of a database, and whether it is another one than before. One that is begun only now, because the
+// one before was lost or was another database's, knows nothing of what was asked for before.
+func (l Ledger) Born(systemIdentifier string, born, now time.Time) (Ledger, bool) {
+	if l.Birth != nil && l.Birth.SystemIdentifier == systemIdentifier {
+		return l, false
+	}
+	since := born
+	if now.Sub(born) > fresh {
+		since = now
+	}
+	return Ledger{Birth: &instance.Birth{Since: since.UTC(), SystemIdentifier: systemIdentifier}, Entries: l.Entries}, true
+}
+
+// With returns a ledger that remembers an entry, too.
+func (l Ledger) With(key string, entry instance.LedgerEntry, now time.Time) Ledger {
+	entries := maps.Clone(l.Entries)
+	if entries == nil {
+		entries = map[string]instance.LedgerEntry{}
+	}
+	entries[key] = entry
+	for _, old := range oldest(entries) {
+		if len(entries) <= capacity {
+			break
+		}
+		if e := entries[old]; old != key && e.Report.Phase.Final() && now.After(e.ValidUntil) {
+			delete(entries, old)
+		}
+	}
+	return Ledger{Birth: l.Birth, Entries: entries}
+}
+
+// oldest returns the keys of entries, those first that expired first.
+func oldest(entries map[string]instance.LedgerEntry) []string {
+	return slices.SortedFunc(maps.Keys(entries), func(a, b string) int {
+		return cmp.Or(entries[a].ValidUntil.Compare(entries[b].ValidUntil), cmp.Compare(a, b))
+	})
+}
+
+// A Verdict says what is to be done about an operation now.
+type Verdict struct {
+	// Begin says that it may be begun.
+	Begin bool
+
+	// Judge says that it was begun, and that its outcome is to be found out; it is not begun again.
+	Judge bool
+
+	// Report is what to tell. When its phase is final and Begin and Judge are not set, that is the outcome.
+	Report instance.OperationReport
+
+	// Remember says that Report is new to the ledger and is to be written there.
+	Remember bool
+}
+
+// Judge decides about an operation. The ledger is asked first: what it remembers is the outcome, whatever the clock says.
+func (l Ledger) Judge(o instance.Operation, hash string, now time.Time) Verdict {
+	if entry, ok := l.Entries[o.Key()]; ok {
+		switch {
+		case entry.Hash != hash:
+			return over(v1alpha1.OperationRejected, ReasonNameTaken,
+				"Another "+o.Kind+" of this name was for the same DBCluster and asked for something else: commit this one under a name of its own.", false)
+		case entry.Report.Phase.Final():
+			return Verdict{Report: entry.Report}
+		default:
+			return Verdict{Judge: true, Report: entry.Report}
+		}
+	}
+	switch {
+	case l.Birth != nil && o.RequestedAt.Before(l.Birth.Since):
+		return over(v1alpha1.OperationSkipped, ReasonBeforeBirth, fmt.Sprintf(
+			"It was asked for before %s, since when the DBCluster's database and its record of operations exist: it was for another one, or was done. Nothing was done now.",
+			l.Birth.Since.UTC().Format(time.RFC3339)), true)
+	case now.After(o.ValidUntil):
+		return over(v1alpha1.OperationExpired, ReasonExpired, "It could not be begun before validUntil, and nothing was done.", l.Birth != nil)
+	case l.Birth == nil:
+		return waiting(ReasonUnborn, "The DBCluster has no database yet.")
+	}
+	for key, entry := range l.Entries {
+		if !entry.Report.Phase.Final() && entry.Deadline != nil && now.Before(*entry.Deadline) {
+			return waiting(ReasonOtherOperation, fmt.Sprintf("Another operation is in progress: %s.", key))
+		}
+	}
+	return Verdict{Begin: true}
+}
+
+func waiting(reason, message string) Verdict {
+	return Verdict{Report: instance.OperationReport{Phase: v1alpha1.OperationPending, Reason: reason, Message: message}}
+}
+
+func over(phase v1alpha1.OperationPhase, reason, message string, remember bool) Verdict {
+	return Verdict{Report: instance.OperationReport{Phase: phase, Reason: reason, Message: message}, Remember: remember}
+}

@@ -1,0 +1,170 @@
+package ledger
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+func at(minutes int) time.Time { return time.Date(2026, 1, 15, 3, minutes, 0, 0, time.UTC) }
+
+func operation() instance.Operation {
+	return instance.Operation{Kind: "Switchover", Name: "move", Cluster: "orders", RequestedAt: at(10), ValidUntil: at(40)}
+}
+
+func TestJudge(t *testing.T) {
+	birth := &instance.Birth{Since: at(0)}
+	deadline := at(30)
+	entry := func(hash string, phase v1alpha1.OperationPhase) map[string]instance.LedgerEntry {
+		return map[string]instance.LedgerEntry{"Switchover.move": {Hash: hash, Deadline: &deadline, Report: instance.OperationReport{Phase: phase}}}
+	}
+	type args struct {
+		ledger Ledger
+		now    time.Time
+	}
+	type want struct {
+		Begin, Judge, Remember bool
+		Phase                  v1alpha1.OperationPhase
+		Reason                 string
+	}
+	cases := map[string]struct {
+		reason string
+		args   args
+		want   want
+	}{
+		"New": {
+			reason: "What was asked for after the birth, is not known and has not expired is begun.",
+			args:   args{ledger: Ledger{Birth: birth}, now: at(11)},
+			want:   want{Begin: true},
+		},
+		"Done": {
+			reason: "What was done is not done again, however late it is asked for again.",
+			args:   args{ledger: Ledger{Birth: birth, Entries: entry("h", v1alpha1.OperationSucceeded)}, now: at(59)},
+			want:   want{Phase: v1alpha1.OperationSucceeded},
+		},
+		"DoneBeforeTheLedgersBirth": {
+			reason: "What is remembered counts more than a birth that is later.",
+			args:   args{ledger: Ledger{Birth: &instance.Birth{Since: at(20)}, Entries: entry("h", v1alpha1.OperationFailed)}, now: at(59)},
+			want:   want{Phase: v1alpha1.OperationFailed},
+		},
+		"Interrupted": {
+			reason: "What was begun and has no outcome is judged, not begun again.",
+			args:   args{ledger: Ledger{Birth: birth, Entries: entry("h", v1alpha1.OperationInProgress)}, now: at(12)},
+			want:   want{Judge: true, Phase: v1alpha1.OperationInProgress},
+		},
+		"OtherSpec": {
+			reason: "The same name with another spec is rejected, and does not overwrite the memory of the first.",
+			args:   args{ledger: Ledger{Birth: birth, Entries: entry("other", v1alpha1.OperationSucceeded)}, now: at(12)},
+			want:   want{Phase: v1alpha1.OperationRejected, Reason: ReasonNameTaken},
+		},
+		"BeforeBirth": {
+			reason: "A cluster that was built again from the same Git history repeats nothing.",
+			args:   args{ledger: Ledger{Birth: &instance.Birth{Since: at(11)}}, now: at(12)},
+			want:   want{Phase: v1alpha1.OperationSkipped, Reason: ReasonBeforeBirth, Remember: true},
+		},
+		"BeforeBirthAndLate": {
+			reason: "An old operation of another cluster is skipped rather than expired: it was not for this one.",
+			args:   args{ledger: Ledger{Birth: &instance.Birth{Since: at(11)}}, now: at(59)},
+			want:   want{Phase: v1alpha1.OperationSkipped, Reason: ReasonBeforeBirth, Remember: true},
+		},
+		"Late": {
+			reason: "What could not be begun in time is not begun.",
+			args:   args{ledger: Ledger{Birth: birth}, now: at(41)},
+			want:   want{Phase: v1alpha1.OperationExpired, Reason: ReasonExpired, Remember: true},
+		},
+		"Unborn": {
+			reason: "A cluster that has no database yet is waited for: that it was born later will be told by its birth.",
+			args:   args{now: at(12)},
+			want:   want{Phase: v1alpha1.OperationPending, Reason: ReasonUnborn},
+		},
+		"UnbornAndLate": {
+			reason: "It is not waited for longer than the operation is valid.",
+			args:   args{now: at(41)},
+			want:   want{Phase: v1alpha1.OperationExpired, Reason: ReasonExpired},
+		},
+		"OtherInProgress": {
+			reason: "One operation at a time.",
+			args: args{now: at(12), ledger: Ledger{Birth: birth, Entries: map[string]instance.LedgerEntry{
+				"Failover.other": {Deadline: &deadline, Report: instance.OperationReport{Phase: v1alpha1.OperationInProgress}},
+			}}},
+			want: want{Phase: v1alpha1.OperationPending, Reason: ReasonOtherOperation},
+		},
+		"OtherAbandoned": {
+			reason: "One whose claim was deleted midway is in the way no longer than until its deadline.",
+			args: args{now: at(31), ledger: Ledger{Birth: birth, Entries: map[string]instance.LedgerEntry{
+				"Failover.other": {Deadline: &deadline, Report: instance.OperationReport{Phase: v1alpha1.OperationInProgress}},
+			}}},
+			want: want{Begin: true},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			v := tc.args.ledger.Judge(operation(), "h", tc.args.now)
+			got := want{Begin: v.Begin, Judge: v.Judge, Remember: v.Remember, Phase: v.Report.Phase, Reason: v.Report.Reason}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nJudge(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestBorn(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		ledger  Ledger
+		now     time.Time
+		want    time.Time
+		changed bool
+	}{
+		"AtBirth":       {reason: "A ledger that is begun at birth knows all.", now: at(1), want: at(0), changed: true},
+		"Lost":          {reason: "A ledger that was lost knows nothing of the time before.", now: at(30), want: at(30), changed: true},
+		"Kept":          {reason: "A ledger is begun once.", ledger: Ledger{Birth: &instance.Birth{Since: at(0), SystemIdentifier: "7"}}, now: at(30), want: at(0)},
+		"OtherDatabase": {reason: "Another database of the name was born later.", ledger: Ledger{Birth: &instance.Birth{SystemIdentifier: "6"}}, now: at(2), want: at(0), changed: true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, changed := tc.ledger.Born("7", at(0), tc.now)
+			if !got.Birth.Since.Equal(tc.want) || changed != tc.changed {
+				t.Errorf("\n%s\nBorn(...): want %s, %t, got %s, %t", tc.reason, tc.want, tc.changed, got.Birth.Since, changed)
+			}
+		})
+	}
+}
+
+func TestWithForgetsTheExpiredOnly(t *testing.T) {
+	l := Ledger{Birth: &instance.Birth{Since: at(0), SystemIdentifier: "7"}}
+	for i := range capacity + 100 {
+		phase := v1alpha1.OperationSucceeded
+		if i == 0 {
+			phase = v1alpha1.OperationInProgress
+		}
+		l = l.With(fmt.Sprintf("Switchover.%d", i), instance.LedgerEntry{
+			ValidUntil: at(0).Add(time.Duration(i) * time.Hour), Report: instance.OperationReport{Phase: phase},
+		}, at(0).Add(50*time.Hour+time.Minute))
+	}
+	if _, ok := l.Entries["Switchover.0"]; !ok {
+		t.Error("An operation that is in progress was forgotten.")
+	}
+	if _, ok := l.Entries["Switchover.50"]; ok {
+		t.Error("The oldest that had expired were not forgotten.")
+	}
+	if _, ok := l.Entries["Switchover.51"]; !ok {
+		t.Error("One that could still be begun was forgotten.")
+	}
+	data, err := l.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(l, again); diff != "" {
+		t.Errorf("Parse(Data()): -want, +got:\n%s", diff)
+	}
+}

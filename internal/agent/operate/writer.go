@@ -1,0 +1,81 @@
+package operate
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+)
+
+const (
+	// writeInterval is how often the writer commits: the pause is known that exactly.
+	writeInterval = 20 * time.Millisecond
+
+	// writeTimeout is how long it waits for a commit before it takes the connection for broken.
+	writeTimeout = 2 * time.Second
+)
+
+// A writer commits through the Service all the time, as a client does that reconnects at once, and knows the longest time
+// for which no commit was acknowledged.
+type writer struct {
+	remote postgres.Remote
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+
+	mu      sync.Mutex
+	last    time.Time
+	longest time.Duration
+}
+
+func (o *Operator) startWriter(ctx context.Context) *writer {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &writer{remote: o.remote(o.cluster.Host()), cancel: cancel, last: time.Now()}
+	w.ended.Go(func() { w.run(ctx) })
+	return w
+}
+
+// stop returns the longest pause.
+func (w *writer) stop() time.Duration {
+	w.cancel()
+	w.ended.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.longest
+}
+
+func (w *writer) run(ctx context.Context) {
+	var c *pgx.Conn
+	for ctx.Err() == nil {
+		if c == nil {
+			c, _ = w.remote.Connect(ctx) // It is tried again.
+		}
+		if c != nil && !w.write(ctx, c) {
+			go c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // The connection is broken.
+			c = nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(writeInterval):
+		}
+	}
+	if c != nil {
+		_ = c.Close(context.WithoutCancel(ctx))
+	}
+}
+
+// write commits once, and says whether the connection can be used again.
+func (w *writer) write(ctx context.Context, c *pgx.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	if err := postgres.Write(ctx, c); err != nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.longest, w.last = max(w.longest, now.Sub(w.last)), now
+	return true
+}

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// ErrNotShutDown says that PostgreSQL did not end in order.
+var ErrNotShutDown = errors.New("PostgreSQL did not shut down in order")
+
+// ShutdownCheckpoint returns where the last record of a primary's WAL begins, in bytes, whose PostgreSQL has shut down in
+// order: it is the checkpoint of the shutdown.
+func ShutdownCheckpoint(ctx context.Context, binaries, dataDirectory string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "pg_controldata"), "-D", dataDirectory) //nolint:gosec // The image's own program.
+	cmd.Env = []string{"LC_ALL=C"}
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the control file: %w", err)
+	}
+	return shutdownCheckpoint(out)
+}
+
+func shutdownCheckpoint(controlData []byte) (uint64, error) {
+	values := map[string]string{}
+	for lines := bufio.NewScanner(bytes.NewReader(controlData)); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
+			values[name] = strings.TrimSpace(value)
+		}
+	}
+	if values["Database cluster state"] != "shut down" {
+		return 0, ErrNotShutDown
+	}
+	return parsePosition(values["Latest checkpoint location"])
+}
+
+// parsePosition reads a position in the WAL (an LSN), for example 16/B374D848.
+func parsePosition(text string) (uint64, error) {
+	high, low, ok := strings.Cut(text, "/")
+	if !ok {
+		return 0, fmt.Errorf("cannot parse the position %q in the WAL", text)
+	}
+	h, errHigh := strconv.ParseUint(high, 16, 32)
+	l, errLow := strconv.ParseUint(low, 16, 32)
+	if err := errors.Join(errHigh, errLow); err != nil {
+		return 0, fmt.Errorf("cannot parse the position %q in the WAL: %w", text, err)
+	}
+	return h<<32 | l, nil
+}

@@ -1,0 +1,48 @@
+package postgres
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestShutdownCheckpoint(t *testing.T) {
+	type want struct {
+		Position uint64
+		Err      error
+	}
+	cases := map[string]struct {
+		reason string
+		output string
+		want   want
+	}{
+		"ShutDown": {
+			reason: "A primary that ended in order has its last record where the checkpoint is.",
+			output: "Database cluster state:               shut down\npg_control last modified:             Sun Nov 22 03:00:00 2026\nLatest checkpoint location:           16/B374D848\n",
+			want:   want{Position: 0x16B374D848},
+		},
+		"Crashed": {
+			reason: "What a crash left says nothing of where the WAL ends.",
+			output: "Database cluster state:               in production\nLatest checkpoint location:           0/3000028\n",
+			want:   want{Err: ErrNotShutDown},
+		},
+		"Standby": {
+			reason: "A standby's end is not that of the WAL.",
+			output: "Database cluster state:               shut down in recovery\nLatest checkpoint location:           0/3000028\n",
+			want:   want{Err: ErrNotShutDown},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			position, err := shutdownCheckpoint([]byte(tc.output))
+			if diff := cmp.Diff(tc.want, want{Position: position, Err: err}, cmpopts.EquateErrors()); diff != "" {
+				t.Errorf("\n%s\nshutdownCheckpoint(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+	if _, err := parsePosition("nonsense"); err == nil || errors.Is(err, ErrNotShutDown) {
+		t.Error("What is no position was taken for one.")
+	}
+}
