@@ -88,14 +88,17 @@ func TestStages(t *testing.T) {
 			if stage.Spec.DeletionPolicy != "Orphan" {
 				t.Errorf("stage %q takes all it brought with it when it is deleted: set deletionPolicy to Orphan", stage.Name)
 			}
-			isDatabases := stage.Name == "databases"
-			if stage.Spec.Prune != isDatabases {
-				t.Errorf("stage %q has prune %t: only claims may be pruned, Usages protect them", stage.Name, stage.Spec.Prune)
+			hasClaims := stage.Name == "databases" || stage.Name == "operations"
+			if stage.Spec.Prune != hasClaims {
+				t.Errorf("stage %q has prune %t: only claims may be pruned, Usages protect databases and operations are remembered", stage.Name, stage.Spec.Prune)
 			}
-			if !isDatabases && len(claims(stage)) > 0 {
-				t.Errorf("stage %q has claims, which belong into databases", stage.Name)
+			if !hasClaims && len(claims(stage)) > 0 {
+				t.Errorf("stage %q has claims, which belong into databases or operations", stage.Name)
 			}
 			for _, dependency := range stage.Spec.DependsOn {
+				if dependency.Name == "operations" {
+					t.Errorf("stage %q depends on operations: one that fails must stop nothing else", stage.Name)
+				}
 				if !slices.Contains(all, dependency.Name) {
 					t.Errorf("stage %q depends on %q, which is not there", stage.Name, dependency.Name)
 				}

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	branch    = "main"
-	databases = "databases/local"
+	branch     = "main"
+	databases  = "databases/local"
+	operations = "operations/local"
 )
 
 // A Repository is the Git repository that Flux follows. Changes are made in a clone of its own each and pushed to its
@@ -40,12 +41,21 @@ func (r Repository) AddClaim(ctx context.Context, name string, manifest []byte) 
 // RemoveClaim commits the removal of a claim's file and returns the commit.
 func (r Repository) RemoveClaim(ctx context.Context, name string) (string, error) {
 	return r.Change(ctx, "Remove database "+name, func(dir string) error {
-		if err := os.Remove(filepath.Join(dir, databases, name+".yaml")); err != nil {
-			return fmt.Errorf("cannot remove claim %q: %w", name, err)
-		}
-		return editResources(filepath.Join(dir, databases), func(resources []string) []string {
-			return slices.DeleteFunc(resources, func(file string) bool { return file == name+".yaml" })
-		})
+		return removeResource(filepath.Join(dir, databases), name+".yaml")
+	})
+}
+
+// AddOperation commits an operation and returns the commit.
+func (r Repository) AddOperation(ctx context.Context, name string, manifest []byte) (string, error) {
+	return r.Change(ctx, "Add operation "+name, func(dir string) error {
+		return addResource(filepath.Join(dir, operations), name+".yaml", manifest)
+	})
+}
+
+// RemoveOperation commits the removal of an operation's file and returns the commit.
+func (r Repository) RemoveOperation(ctx context.Context, name string) (string, error) {
+	return r.Change(ctx, "Remove operation "+name, func(dir string) error {
+		return removeResource(filepath.Join(dir, operations), name+".yaml")
 	})
 }
 
@@ -98,7 +108,7 @@ func (r Repository) Change(ctx context.Context, message string, change func(dir 
 }
 
 // syncRepository makes the repository hold gitops/ as it is now, with Crossplane's manifests and the reference of the
-// package that was published last. The databases that are in the repository stay.
+// package that was published last. The databases and operations that are in the repository stay.
 func (p *Platform) syncRepository(ctx context.Context, builder program.Builder) (string, error) {
 	crossplane, err := p.crossplaneManifests(ctx, builder)
 	if err != nil {
@@ -121,11 +131,13 @@ func (p *Platform) syncRepository(ctx context.Context, builder program.Builder) 
 	})
 }
 
-// replaceTree makes dir, a clone, hold what from holds, except for databases that dir has already.
+// replaceTree makes dir, a clone, hold what from holds, except for the claims that dir has already.
 func replaceTree(dir, from string) error {
 	kept := map[string]bool{".git": true}
-	if _, err := os.Stat(filepath.Join(dir, databases)); err == nil {
-		kept[path.Dir(databases)] = true
+	for _, claims := range []string{databases, operations} {
+		if _, err := os.Stat(filepath.Join(dir, claims)); err == nil {
+			kept[path.Dir(claims)] = true
+		}
 	}
 	old, err := os.ReadDir(dir)
 	if err != nil {
@@ -196,6 +208,15 @@ func addResource(dir, name string, manifest []byte) error {
 		resources = append(resources, name)
 		slices.Sort(resources)
 		return resources
+	})
+}
+
+func removeResource(dir, name string) error {
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		return fmt.Errorf("cannot remove %q: %w", name, err)
+	}
+	return editResources(dir, func(resources []string) []string {
+		return slices.DeleteFunc(resources, func(file string) bool { return file == name })
 	})
 }
 

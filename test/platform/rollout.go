@@ -48,7 +48,8 @@ func (s stage) waiting() string {
 	return "waiting for " + s.name + ": " + s.message
 }
 
-// stageNames are the names of Flux's Kustomizations, in the order in which they depend on each other.
+// stageNames are the names of Flux's Kustomizations, in the order in which they depend on each other. Operations are not
+// among them: whether one failed that was committed before says nothing of a database.
 func stageNames() []string {
 	return []string{fluxNamespace, "platform", "packages", "config", databasesStage}
 }
@@ -60,6 +61,11 @@ const databasesStage = "databases"
 // when Flux says that it is not going to be.
 func (p *Platform) WaitRolledOut(ctx context.Context, revision string) error {
 	return p.waitStages(ctx, revision, stageNames())
+}
+
+// WaitOperations waits until Flux says what became of the operations of a commit.
+func (p *Platform) WaitOperations(ctx context.Context, revision string) error {
+	return p.waitStages(ctx, revision, []string{fluxNamespace, "operations"})
 }
 
 func (p *Platform) waitStages(ctx context.Context, revision string, names []string) error {
@@ -147,6 +153,8 @@ func (p *Platform) Describe(ctx context.Context) string {
 	kinds := []schema.GroupVersionKind{
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "DBCluster"},
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "XDBCluster"},
+		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Switchover"},
+		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Failover"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Configuration"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Function"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "FunctionRevision"},

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/tools/program"
 )
 
@@ -32,7 +33,8 @@ const (
 	// hook is beside this file, and is put beside the copies: uptest looks for hooks beside the manifests.
 	hook = "unprotect"
 
-	annotationHook = "uptest.upbound.io/pre-delete-hook"
+	annotationHook       = "uptest.upbound.io/pre-delete-hook"
+	annotationConditions = "uptest.upbound.io/conditions"
 )
 
 func main() {
@@ -166,8 +168,11 @@ func adapt(manifest []byte) ([]byte, error) {
 			return nil, fmt.Errorf("cannot parse: %w", err)
 		}
 		object.SetNamespace(namespace)
-		if object.GetKind() == "DBCluster" {
+		switch object.GetKind() {
+		case v1alpha1.KindDBCluster:
 			object.SetAnnotations(map[string]string{annotationHook: hook})
+		case v1alpha1.KindSwitchover, v1alpha1.KindFailover:
+			object.SetAnnotations(map[string]string{annotationConditions: "Synced,Ready"})
 		}
 		raw, err := yaml.Marshal(object.Object)
 		if err != nil {

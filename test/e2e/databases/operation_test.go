@@ -1,0 +1,219 @@
+//go:build e2e
+
+package databases
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	kerrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+)
+
+// operationLimit is how long an operation may take to come to its end.
+const operationLimit = 2 * time.Minute
+
+// TestOperations carries out Switchovers and a Failover under load, asks for each of them again in every way there is, and
+// shows that it was done once.
+func TestOperations(t *testing.T) {
+	d := newScene(t).create("operated", clusterSpec("17", 2))
+	w := d.write()
+	first := d.waitPrimary("")
+
+	t.Log("A Switchover")
+	spec := d.operation(time.Now())
+	d.operate(v1alpha1.KindSwitchover, "move", spec)
+	status := d.waitOperation(v1alpha1.KindSwitchover, "move", v1alpha1.OperationSucceeded)
+	if status.OldPrimary != first || status.NewPrimary == first || status.TimelineAfter != status.TimelineBefore+1 || status.DataLoss != "none" || status.WritePause == "" {
+		t.Errorf("the Switchover from %s says %+v", first, status)
+	}
+	t.Logf("it says that nobody could write for %s", status.WritePause)
+	second := d.waitPrimary(first)
+	if second != status.NewPrimary {
+		t.Errorf("the primary is %s, and the Switchover says %s", second, status.NewPrimary)
+	}
+	if left := d.leftovers(v1alpha1.KindSwitchover, "move"); left != "" {
+		t.Errorf("the operation has come to its end, and there still is %s", left)
+	}
+
+	t.Log("Its claim is deleted, and created again")
+	d.removeOperation(v1alpha1.KindSwitchover, "move")
+	d.operate(v1alpha1.KindSwitchover, "move", spec)
+	again := d.waitOperation(v1alpha1.KindSwitchover, "move", v1alpha1.OperationSucceeded)
+	if again.FinishedAt == nil || !again.FinishedAt.Equal(status.FinishedAt) {
+		t.Errorf("it was carried out again: %+v", again)
+	}
+
+	t.Log("The same name for something else, one from before the cluster's birth, one that is late, one that expected something else, one that is wanted already")
+	d.removeOperation(v1alpha1.KindSwitchover, "move")
+	other := spec
+	other["newPrimary"] = first
+	d.operate(v1alpha1.KindSwitchover, "move", other)
+	d.operate(v1alpha1.KindSwitchover, "old", d.operation(time.Now().Add(-24*time.Hour)))
+	expecting := d.operation(time.Now())
+	expecting["expect"] = map[string]any{"primary": first}
+	d.operate(v1alpha1.KindSwitchover, "expecting", expecting)
+	already := d.operation(time.Now())
+	already["newPrimary"] = second
+	d.operate(v1alpha1.KindSwitchover, "already", already)
+	d.checkReason(v1alpha1.KindSwitchover, "move", v1alpha1.OperationRejected, "NameTaken")
+	d.checkReason(v1alpha1.KindSwitchover, "old", v1alpha1.OperationSkipped, "RequestedBeforeBirth")
+	d.checkReason(v1alpha1.KindSwitchover, "expecting", v1alpha1.OperationRejected, "OtherPrimary")
+	d.checkReason(v1alpha1.KindSwitchover, "already", v1alpha1.OperationSucceeded, "AlreadyPrimary")
+
+	t.Log("A Failover from a primary that serves, whose Job is killed as soon as it has begun")
+	d.operate(v1alpha1.KindFailover, "give-up", d.operation(time.Now()))
+	d.killJob(v1alpha1.KindFailover, "give-up")
+	status = d.waitOperation(v1alpha1.KindFailover, "give-up", v1alpha1.OperationSucceeded)
+	if status.OldPrimary != second || status.NewPrimary == second || status.TimelineAfter != status.TimelineBefore+1 {
+		t.Errorf("the Failover from %s says %+v", second, status)
+	}
+	third := d.waitPrimary(second)
+
+	t.Log("It cannot change, but be acknowledged")
+	if err := d.tryOperate(v1alpha1.KindFailover, "give-up", map[string]any{"dbclusterRef": d.name, "requestedAt": time.Now().UTC().Format(time.RFC3339), "newPrimary": first}); !kerrors.IsInvalid(err) {
+		t.Errorf("a change of an operation is answered with %v; want a refusal", err)
+	}
+	other["acknowledged"] = true
+	d.operate(v1alpha1.KindSwitchover, "move", other)
+	d.eventually(operationLimit, "The rejected operation is ready once it is acknowledged", func(ctx context.Context) (string, bool) {
+		object, err := d.readOperation(ctx, v1alpha1.KindSwitchover, "move")
+		if err != nil {
+			return err.Error(), false
+		}
+		ready := conditionOf(object, "Ready")
+		return ready, ready == "True"
+	})
+
+	d.waitRollout(v1alpha1.RolloutComplete)
+	if got := d.status().Instances; d.status().Primary != third || got[0].Timeline != 3 {
+		t.Errorf("after two operations the primary is %s and the instances are %+v; want %s on timeline 3", d.status().Primary, got, third)
+	}
+	d.checkWhole(3)
+	w.check()
+}
+
+// operation is the spec of one that is asked for at a time.
+func (d *database) operation(at time.Time) map[string]any {
+	return map[string]any{"dbclusterRef": d.name, "requestedAt": at.UTC().Format(time.RFC3339)}
+}
+
+func (d *database) tryOperate(kind, name string, spec map[string]any) error {
+	return d.tryApply(map[string]any{
+		"apiVersion": claimKind().GroupVersion().String(), "kind": kind, "metadata": map[string]any{"name": name}, "spec": runtime.DeepCopyJSON(spec),
+	})
+}
+
+func (d *database) operate(kind, name string, spec map[string]any) {
+	d.Helper()
+	if err := d.tryOperate(kind, name, spec); err != nil {
+		d.Fatal(err)
+	}
+}
+
+func (d *database) readOperation(ctx context.Context, kind, name string) (unstructured.Unstructured, error) {
+	object := unstructured.Unstructured{}
+	object.SetGroupVersionKind(claimKind().GroupVersion().WithKind(kind))
+	err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: name}, &object)
+	return object, err
+}
+
+// waitOperation waits until an operation has come to its end, which must be the one that is wanted.
+func (d *database) waitOperation(kind, name string, want v1alpha1.OperationPhase) v1alpha1.OperationStatus {
+	d.Helper()
+	status := v1alpha1.OperationStatus{}
+	since := time.Now()
+	d.eventually(operationLimit, fmt.Sprintf("%s %s has come to its end", kind, name), func(ctx context.Context) (string, bool) {
+		object, err := d.readOperation(ctx, kind, name)
+		if err != nil {
+			return err.Error(), false
+		}
+		status = v1alpha1.OperationStatus{}
+		content, _, _ := unstructured.NestedMap(object.Object, "status")
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &status); err != nil {
+			return err.Error(), false
+		}
+		return fmt.Sprintf("%s %s: %s", status.Phase, status.Reason, status.Message), status.Phase.Final()
+	})
+	d.Logf("%s %s is %s after %s: %s", kind, name, status.Phase, ago(since), status.Message)
+	if status.Phase != want {
+		d.Errorf("%s %s is %s (%s: %s); want %s", kind, name, status.Phase, status.Reason, status.Message, want)
+	}
+	return status
+}
+
+func (d *database) checkReason(kind, name string, phase v1alpha1.OperationPhase, reason string) {
+	d.Helper()
+	if status := d.waitOperation(kind, name, phase); status.Reason != reason {
+		d.Errorf("%s %s is %s for the reason %s; want %s", kind, name, status.Phase, status.Reason, reason)
+	}
+}
+
+func (d *database) removeOperation(kind, name string) {
+	d.Helper()
+	object := unstructured.Unstructured{}
+	object.SetGroupVersionKind(claimKind().GroupVersion().WithKind(kind))
+	object.SetName(name)
+	object.SetNamespace(d.namespace)
+	if err := d.kube.Delete(d.Context(), &object); err != nil {
+		d.Fatalf("cannot delete %s %q: %v", kind, name, err)
+	}
+	d.eventually(operationLimit, fmt.Sprintf("%s %s is gone", kind, name), func(ctx context.Context) (string, bool) {
+		_, err := d.readOperation(ctx, kind, name)
+		return fmt.Sprint(err), kerrors.IsNotFound(err)
+	})
+}
+
+// leftovers names what an operation has beside its report.
+func (d *database) leftovers(kind, name string) string {
+	d.Helper()
+	var left []string
+	for what, object := range map[string]client.Object{"its Job": &batchv1.Job{}, "its ServiceAccount": &corev1.ServiceAccount{}} {
+		if err := d.kube.Get(d.Context(), client.ObjectKey{Namespace: d.namespace, Name: name + "." + strings.ToLower(kind)}, object); err == nil && object.GetDeletionTimestamp() == nil {
+			left = append(left, what)
+		}
+	}
+	return strings.Join(left, " and ")
+}
+
+// killJob deletes the Pod of an operation's Job by force once it has begun.
+func (d *database) killJob(kind, name string) {
+	d.Helper()
+	d.eventually(operationLimit, fmt.Sprintf("%s %s has begun", kind, name), func(ctx context.Context) (string, bool) {
+		record := &corev1.ConfigMap{}
+		if err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: d.name + "-ledger"}, record); err != nil {
+			return err.Error(), false
+		}
+		return record.Data[kind+"."+name], record.Data[kind+"."+name] != ""
+	})
+	pods := &corev1.PodList{}
+	if err := d.kube.List(d.Context(), pods, client.InNamespace(d.namespace), client.MatchingLabels{"xdbcluster.io/operation": d.name}); err != nil {
+		d.Fatal(err)
+	}
+	for i := range pods.Items {
+		if strings.HasPrefix(pods.Items[i].Name, name+".") {
+			if err := d.kube.Delete(d.Context(), &pods.Items[i], client.GracePeriodSeconds(0)); client.IgnoreNotFound(err) != nil {
+				d.Fatal(err)
+			}
+		}
+	}
+}
+
+func conditionOf(object unstructured.Unstructured, kind string) string {
+	list, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, item := range list {
+		if c, ok := item.(map[string]any); ok && c["type"] == kind {
+			return fmt.Sprint(c["status"])
+		}
+	}
+	return ""
+}
