@@ -3,6 +3,7 @@ package operation
 import (
 	"encoding/json"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -21,9 +22,10 @@ type facts struct {
 	// Report is what the Job says. Nil before it said anything.
 	Report *instance.OperationReport
 
-	// Job as it is, and whether it has given up. Nil when there is none.
-	Job       *unstructured.Unstructured
-	JobFailed bool
+	// Job as it is, when it was made, and whether it has given up. Nil when there is none.
+	Job        *unstructured.Unstructured
+	JobCreated time.Time
+	JobFailed  bool
 
 	// Permitted says that the Job's rights are there.
 	Permitted bool
@@ -58,6 +60,9 @@ func observe(in compose.Input) facts {
 		Permitted: in.Observed[naming.ObjectServiceAccount] != nil && in.Observed[naming.ObjectRoleBinding] != nil,
 		Answered:  answered,
 		Phase:     v1alpha1.OperationPhase(phase),
+	}
+	if job != nil {
+		f.JobCreated = job.GetCreationTimestamp().Time
 	}
 	if len(found) > 0 {
 		f.Instances = observeInstances(found[0])

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// overtime is how long after ValidUntil a Job that has said nothing final is given up. One that has begun ends, or is
-	// judged, within minutes.
+	// overtime is how long a Job may take to come to an end after ValidUntil. One that has begun ends, or is judged, within
+	// minutes.
 	overtime = 15 * time.Minute
 
 	// waiting is how often a cluster is looked for that is not there.
@@ -53,47 +53,44 @@ func (p plan) Stalled(o request) bool {
 }
 
 // makePlan never starts a Job whose outcome is known, nor one before its time. That a Job starts does not mean that
-// anything is done: it asks the ledger first.
+// anything is done: it asks the ledger first. So one is started also for what has long expired: it may have been done.
 func makePlan(o request, seen facts, now time.Time) plan {
-	overdue := now.After(o.Task.ValidUntil.Add(overtime))
-	begun := seen.Report != nil && seen.Report.Phase == v1alpha1.OperationInProgress
+	late := now.After(o.Task.ValidUntil)
 	switch {
 	case seen.Report != nil && seen.Report.Phase.Final():
 		return plan{Report: *seen.Report, CallAgain: callAgain}
-	case overdue && begun:
-		return ended(*seen.Report, v1alpha1.OperationFailed, v1alpha1.ReasonOutcomeUnknown,
-			"It was begun, and what became of it is not known: its Job has not come to an end. Look at the DBCluster's status to see which instance is the primary.")
-	case overdue:
-		return ended(instance.OperationReport{}, v1alpha1.OperationExpired, reasonExpired,
-			"It could not be begun before validUntil, and nothing was done: "+why(seen, o))
 	case seen.JobFailed:
-		p := started(o, seen, now)
-		p.Report.Phase, p.Report.Reason = v1alpha1.OperationFailed, reasonJobFailed
-		p.Report.Message = fmt.Sprintf("Its Job has given up: read the log of the Job %s. Look at the DBCluster's status to see which instance is the primary.", o.Objects())
-		return p
+		return givenUp(started(o, seen, now), v1alpha1.OperationFailed, reasonJobFailed,
+			fmt.Sprintf("Its Job has given up: read the log of the Job %s. Look at the DBCluster's status to see which instance is the primary.", o.Objects()))
+	case late && seen.Job != nil && now.After(seen.JobCreated.Add(overtime)):
+		return overdue(o, seen, now)
 	case seen.Job != nil:
 		return started(o, seen, now)
 	case !o.begun(now):
 		return pending(reasonNotYet, "It begins at requestedAt.", min(o.Task.RequestedAt.Sub(now), callAgain))
-	case seen.Instances == nil && now.After(o.Task.ValidUntil) && seen.Answered:
-		return ended(instance.OperationReport{}, v1alpha1.OperationExpired, reasonExpired,
-			"It could not be begun before validUntil, and nothing was done: "+why(seen, o))
+	case seen.Instances == nil && late && seen.Answered:
+		return givenUp(plan{CallAgain: callAgain}, v1alpha1.OperationExpired, reasonExpired,
+			"It could not be begun before validUntil, and nothing was done. "+noCluster(o))
 	case seen.Instances == nil:
-		return pending(reasonClusterMissing, why(seen, o), waiting)
+		return pending(reasonClusterMissing, noCluster(o), waiting)
 	default:
 		return started(o, seen, now)
 	}
 }
 
-// why says what an operation without a Job waits for.
-func why(seen facts, o request) string {
-	if seen.Instances == nil && seen.Job == nil {
-		return fmt.Sprintf("The namespace %s has no DBCluster %s with instances. Check dbclusterRef.", o.Namespace, o.Cluster.Name)
+// overdue is the plan when a Job has had its time and has come to no end. It stays: when it comes to one, that counts.
+func overdue(o request, seen facts, now time.Time) plan {
+	p := started(o, seen, now)
+	if p.Report.Phase == v1alpha1.OperationInProgress {
+		return givenUp(p, v1alpha1.OperationFailed, v1alpha1.ReasonOutcomeUnknown,
+			"It was begun, and what became of it is not known: its Job has not come to an end. Look at the DBCluster's status to see which instance is the primary.")
 	}
-	if seen.Report != nil && seen.Report.Message != "" {
-		return seen.Report.Message
-	}
-	return "Its Job has said nothing. Look at the Pods of the Job " + o.Objects() + "."
+	return givenUp(p, v1alpha1.OperationExpired, reasonExpired, fmt.Sprintf(
+		"It could not be begun before validUntil, and nothing was done. The last that its Job %s said: %s", o.Objects(), p.Report.Message))
+}
+
+func noCluster(o request) string {
+	return fmt.Sprintf("The namespace %s has no DBCluster %s with instances. Check dbclusterRef.", o.Namespace, o.Cluster.Name)
 }
 
 func pending(reason, message string, again time.Duration) plan {
@@ -109,7 +106,7 @@ func started(o request, seen facts, now time.Time) plan {
 		Report:    instance.OperationReport{Phase: v1alpha1.OperationPending, Reason: reasonStarting, Message: "Its Job starts."},
 		Rights:    true,
 		Job:       seen.Job != nil || seen.Permitted && seen.Instances != nil,
-		CallAgain: max(o.Task.ValidUntil.Add(overtime).Sub(now)+time.Second, time.Second),
+		CallAgain: max(o.Task.ValidUntil.Add(overtime).Sub(now), overtime),
 	}
 	if seen.Report != nil {
 		p.Report = *seen.Report
@@ -117,10 +114,10 @@ func started(o request, seen facts, now time.Time) plan {
 	return p
 }
 
-// ended is the plan when the function itself has come to an end.
-func ended(r instance.OperationReport, phase v1alpha1.OperationPhase, reason, message string) plan {
-	r.Phase, r.Reason, r.Message = phase, reason, message
-	return plan{Report: r, CallAgain: callAgain}
+// givenUp is a plan that shows what the function itself has come to.
+func givenUp(p plan, phase v1alpha1.OperationPhase, reason, message string) plan {
+	p.Report.Phase, p.Report.Reason, p.Report.Message = phase, reason, message
+	return p
 }
 
 // requires asks for the cluster's StatefulSet as long as there is something to do.

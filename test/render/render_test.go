@@ -27,21 +27,23 @@ import (
 )
 
 const (
-	examples    = "../../examples/claims"
-	composition = "../../apis/dbcluster/composition.yaml"
-	definition  = "../../apis/dbcluster/definition.yaml"
-	cli         = "../../.cache/bin/crossplane"
-	core        = "../../.cache/bin/crossplane-core"
+	examples = "../../examples/claims"
+	apis     = "../../apis"
+	cli      = "../../.cache/bin/crossplane"
+	core     = "../../.cache/bin/crossplane-core"
 
 	namespace = "shop"
+
+	// operated is the golden of the cluster that the examples of operations are for.
+	operated = "testdata/available.yaml"
 )
 
 // rounds is how often an example is rendered until everything is there: what the rest is made from, the instances, and
 // what protects them.
 const rounds = 3
 
-// TestExamples renders every DBCluster of every example, each time with what came forth before as observed. The golden is
-// the last time.
+// TestExamples renders every claim of every example, each time with what came forth before as observed. The golden is the
+// last time.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(examples, "*.yaml"))
 	if err != nil || len(files) == 0 {
@@ -57,14 +59,14 @@ func TestExamples(t *testing.T) {
 			t.Run(claim.GetName(), func(t *testing.T) {
 				dir := t.TempDir()
 				functiontest.WriteObjects(t, filepath.Join(dir, "xr.yaml"), []*unstructured.Unstructured{compositeOf(claim)})
-				functiontest.WriteObjects(t, filepath.Join(dir, "required.yaml"), secrets(t, file))
+				functiontest.WriteObjects(t, filepath.Join(dir, "required.yaml"), required(t, file))
 				functiontest.WriteObjects(t, filepath.Join(dir, "functions.yaml"), []*unstructured.Unstructured{developmentFunction(t)})
 
 				observed := filepath.Join(dir, "observed.yaml")
-				rendered := render(t, dir)
+				rendered := render(t, claim.GetKind(), dir)
 				for range rounds - 1 {
 					functiontest.WriteObjects(t, observed, composed(rendered))
-					rendered = render(t, dir, "--observed-resources="+observed)
+					rendered = render(t, claim.GetKind(), dir, "--observed-resources="+observed)
 				}
 				functiontest.Golden(t, filepath.Join("testdata", claim.GetName()+".yaml"), contents(rendered))
 			})
@@ -72,25 +74,33 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// claims returns the DBClusters in a file.
+// claims returns the claims in a file.
 func claims(t *testing.T, file string) []*unstructured.Unstructured {
 	t.Helper()
-	return ofKind(functiontest.Objects(t, file), v1alpha1.KindDBCluster)
+	return slices.DeleteFunc(functiontest.Objects(t, file), func(o *unstructured.Unstructured) bool {
+		return o.GroupVersionKind().Group != v1alpha1.Group
+	})
 }
 
-// secrets returns the Secrets in a file, where its claims are. A file without any gets one that nobody asks for: the
-// command refuses an empty file.
-func secrets(t *testing.T, file string) []*unstructured.Unstructured {
+// required returns what the composer may ask for: the Secrets in a file, where its claims are, and the StatefulSet of the
+// cluster that the examples of operations are for.
+func required(t *testing.T, file string) []*unstructured.Unstructured {
 	t.Helper()
 	list := ofKind(functiontest.Objects(t, file), "Secret")
 	for _, s := range list {
 		s.SetNamespace(namespace)
 		encode(t, s)
 	}
-	if len(list) == 0 {
-		list = []*unstructured.Unstructured{{Object: map[string]any{
-			"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "nobody-asks", "namespace": namespace},
-		}}}
+	raw, err := os.ReadFile(operated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rendered []map[string]any
+	if err := yaml.Unmarshal(raw, &rendered); err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range rendered {
+		list = append(list, ofKind([]*unstructured.Unstructured{{Object: object}}, "StatefulSet")...)
 	}
 	return list
 }
@@ -127,7 +137,7 @@ func ofKind(objects []*unstructured.Unstructured, kind string) []*unstructured.U
 // compositeOf returns the composite that Crossplane makes of a claim.
 func compositeOf(claim *unstructured.Unstructured) *unstructured.Unstructured {
 	xr := claim.DeepCopy()
-	xr.SetKind(v1alpha1.KindXDBCluster)
+	xr.SetKind("X" + claim.GetKind())
 	xr.SetName(claim.GetName() + "-x7k2p")
 	xr.SetNamespace("")
 	xr.Object["spec"].(map[string]any)["claimRef"] = map[string]any{ //nolint:forcetypeassert // The test may panic.
@@ -170,6 +180,7 @@ func developmentFunction(t *testing.T) *unstructured.Unstructured {
 // functionName returns the name that the composition knows the function by.
 func functionName(t *testing.T) string {
 	t.Helper()
+	composition := composition(v1alpha1.KindDBCluster)
 	steps, _, err := unstructured.NestedSlice(functiontest.Objects(t, composition)[0].Object, "spec", "pipeline")
 	if err != nil || len(steps) != 1 {
 		t.Fatalf("%s has %d steps, want one: %v", composition, len(steps), err)
@@ -178,12 +189,20 @@ func functionName(t *testing.T) string {
 	return name
 }
 
+func composition(kind string) string {
+	return filepath.Join(apis, strings.ToLower(kind), "composition.yaml")
+}
+
+func definition(kind string) string {
+	return filepath.Join(apis, strings.ToLower(kind), "definition.yaml")
+}
+
 // render runs the command and returns what it prints.
-func render(t *testing.T, dir string, args ...string) []*unstructured.Unstructured {
+func render(t *testing.T, kind, dir string, args ...string) []*unstructured.Unstructured {
 	t.Helper()
 	args = append([]string{
-		"composition", "render", filepath.Join(dir, "xr.yaml"), composition, filepath.Join(dir, "functions.yaml"),
-		"--crossplane-binary=" + core, "--xrd=" + definition, "--required-resources=" + filepath.Join(dir, "required.yaml"),
+		"composition", "render", filepath.Join(dir, "xr.yaml"), composition(kind), filepath.Join(dir, "functions.yaml"),
+		"--crossplane-binary=" + core, "--xrd=" + definition(kind), "--required-resources=" + filepath.Join(dir, "required.yaml"),
 		"--include-function-results",
 	}, args...)
 	cmd := exec.CommandContext(t.Context(), cli, args...)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	extv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -21,10 +22,10 @@ import (
 )
 
 const (
-	definition = "../../apis/dbcluster/definition.yaml"
-	examples   = "../../examples/claims"
-	kubectl    = "../../.cache/bin/kubectl"
-	kubeconfig = "../../.cluster/kubeconfig"
+	definitions = "../../apis/*/definition.yaml"
+	examples    = "../../examples/claims"
+	kubectl     = "../../.cache/bin/kubectl"
+	kubeconfig  = "../../.cluster/kubeconfig"
 
 	// wantMark begins the lines that say what is expected, one for each reason.
 	wantMark = "# want: "
@@ -167,9 +168,13 @@ func TestAPIServer(t *testing.T) {
 	if out, err := ready.CombinedOutput(); err != nil {
 		t.Skipf("the local cluster does not answer: %v: %s", err, out)
 	}
-	crds, err := admission.CustomResourceDefinitions(definition)
-	if err != nil {
-		t.Fatal(err)
+	crds := []*extv1.CustomResourceDefinition{}
+	for _, file := range matching(t, definitions) {
+		made, err := admission.CustomResourceDefinitions(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crds = append(crds, made...)
 	}
 	for _, crd := range crds {
 		// Under a name of its own: the dry run is about the rules, not about what the cluster has already.
@@ -191,18 +196,23 @@ func TestAPIServer(t *testing.T) {
 
 func load(t *testing.T) *admission.Definitions {
 	t.Helper()
-	definitions, err := admission.Load(context.Background(), definition)
+	loaded, err := admission.Load(context.Background(), matching(t, definitions)...)
 	if err != nil {
 		t.Fatalf("the API server would refuse the definitions: %v", err)
 	}
-	return definitions
+	return loaded
 }
 
 func files(t *testing.T, folder string) []string {
 	t.Helper()
-	list, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	return matching(t, filepath.Join(folder, "*.yaml"))
+}
+
+func matching(t *testing.T, pattern string) []string {
+	t.Helper()
+	list, err := filepath.Glob(pattern)
 	if err != nil || len(list) == 0 {
-		t.Fatalf("there are no manifests in %s: %v", folder, err)
+		t.Fatalf("there are no manifests %s: %v", pattern, err)
 	}
 	return list
 }

@@ -12,6 +12,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -70,14 +71,19 @@ func TestOperations(t *testing.T) {
 	d.checkReason(v1alpha1.KindSwitchover, "expecting", v1alpha1.OperationRejected, "OtherPrimary")
 	d.checkReason(v1alpha1.KindSwitchover, "already", v1alpha1.OperationSucceeded, "AlreadyPrimary")
 
-	t.Log("A Failover from a primary that serves, whose Job is killed as soon as it has begun")
+	t.Log("A Failover whose Job is killed as soon as it has begun: it is judged, and not begun again")
+	d.operate(v1alpha1.KindFailover, "interrupted", d.operation(time.Now()))
+	d.killJob(v1alpha1.KindFailover, "interrupted")
+	timeline := d.checkInterrupted(v1alpha1.KindFailover, "interrupted", second)
+
+	t.Log("A Failover from a primary that serves")
+	before := d.waitPrimary("")
 	d.operate(v1alpha1.KindFailover, "give-up", d.operation(time.Now()))
-	d.killJob(v1alpha1.KindFailover, "give-up")
 	status = d.waitOperation(v1alpha1.KindFailover, "give-up", v1alpha1.OperationSucceeded)
-	if status.OldPrimary != second || status.NewPrimary == second || status.TimelineAfter != status.TimelineBefore+1 {
-		t.Errorf("the Failover from %s says %+v", second, status)
+	if status.OldPrimary != before || status.NewPrimary == before || status.TimelineAfter != timeline+1 {
+		t.Errorf("the Failover from %s on timeline %d says %+v", before, timeline, status)
 	}
-	third := d.waitPrimary(second)
+	last := d.waitPrimary(before)
 
 	t.Log("It cannot change, but be acknowledged")
 	if err := d.tryOperate(v1alpha1.KindFailover, "give-up", map[string]any{"dbclusterRef": d.name, "requestedAt": time.Now().UTC().Format(time.RFC3339), "newPrimary": first}); !kerrors.IsInvalid(err) {
@@ -86,20 +92,46 @@ func TestOperations(t *testing.T) {
 	other["acknowledged"] = true
 	d.operate(v1alpha1.KindSwitchover, "move", other)
 	d.eventually(operationLimit, "The rejected operation is ready once it is acknowledged", func(ctx context.Context) (string, bool) {
-		object, err := d.readOperation(ctx, v1alpha1.KindSwitchover, "move")
+		status, err := d.readOperation(ctx, v1alpha1.KindSwitchover, "move")
 		if err != nil {
 			return err.Error(), false
 		}
-		ready := conditionOf(object, "Ready")
-		return ready, ready == "True"
+		return fmt.Sprint(status.Conditions), meta.IsStatusConditionTrue(status.Conditions, "Ready")
 	})
 
 	d.waitRollout(v1alpha1.RolloutComplete)
-	if got := d.status().Instances; d.status().Primary != third || got[0].Timeline != 3 {
-		t.Errorf("after two operations the primary is %s and the instances are %+v; want %s on timeline 3", d.status().Primary, got, third)
+	if got := d.status(); got.Primary != last || got.Instances[0].Timeline != timeline+1 {
+		t.Errorf("after all operations the primary is %s and the instances are %+v; want %s on timeline %d", got.Primary, got.Instances, last, timeline+1)
 	}
 	d.checkWhole(3)
 	w.check()
+}
+
+// checkInterrupted waits for the end of an operation that was interrupted, compares what it says with the database, and
+// returns the timeline.
+func (d *database) checkInterrupted(kind, name, before string) int {
+	d.Helper()
+	status := v1alpha1.OperationStatus{}
+	d.eventually(operationLimit, fmt.Sprintf("%s %s has come to its end", kind, name), func(ctx context.Context) (string, bool) {
+		var err error
+		status, err = d.readOperation(ctx, kind, name)
+		return fmt.Sprint(status.Phase, err), err == nil && status.Phase.Final()
+	})
+	d.Logf("%s %s is %s: %s", kind, name, status.Phase, status.Message)
+	timeline := status.TimelineBefore
+	want := before
+	switch {
+	case status.Phase == v1alpha1.OperationSucceeded:
+		timeline, want = status.TimelineAfter, status.NewPrimary
+	case status.Phase == v1alpha1.OperationFailed && status.Reason == "NotCarriedOut":
+	default:
+		d.Errorf("%s %s is %s (%s: %s); want that it is known whether it was carried out", kind, name, status.Phase, status.Reason, status.Message)
+	}
+	d.eventually(rolloutLimit, "The database is what the operation says", func(context.Context) (string, bool) {
+		got := d.status()
+		return fmt.Sprint(got.Primary, got.Instances), got.Primary == want && got.Instances[0].Timeline == timeline
+	})
+	return timeline
 }
 
 // operation is the spec of one that is asked for at a time.
@@ -120,11 +152,17 @@ func (d *database) operate(kind, name string, spec map[string]any) {
 	}
 }
 
-func (d *database) readOperation(ctx context.Context, kind, name string) (unstructured.Unstructured, error) {
-	object := unstructured.Unstructured{}
+func (d *database) readOperation(ctx context.Context, kind, name string) (v1alpha1.OperationStatus, error) {
+	object, status := unstructured.Unstructured{}, v1alpha1.OperationStatus{}
 	object.SetGroupVersionKind(claimKind().GroupVersion().WithKind(kind))
-	err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: name}, &object)
-	return object, err
+	if err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: name}, &object); err != nil {
+		return status, err
+	}
+	content, _, err := unstructured.NestedMap(object.Object, "status")
+	if err != nil {
+		return status, err
+	}
+	return status, runtime.DefaultUnstructuredConverter.FromUnstructured(content, &status)
 }
 
 // waitOperation waits until an operation has come to its end, which must be the one that is wanted.
@@ -133,13 +171,8 @@ func (d *database) waitOperation(kind, name string, want v1alpha1.OperationPhase
 	status := v1alpha1.OperationStatus{}
 	since := time.Now()
 	d.eventually(operationLimit, fmt.Sprintf("%s %s has come to its end", kind, name), func(ctx context.Context) (string, bool) {
-		object, err := d.readOperation(ctx, kind, name)
-		if err != nil {
-			return err.Error(), false
-		}
-		status = v1alpha1.OperationStatus{}
-		content, _, _ := unstructured.NestedMap(object.Object, "status")
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &status); err != nil {
+		var err error
+		if status, err = d.readOperation(ctx, kind, name); err != nil {
 			return err.Error(), false
 		}
 		return fmt.Sprintf("%s %s: %s", status.Phase, status.Reason, status.Message), status.Phase.Final()
@@ -206,14 +239,4 @@ func (d *database) killJob(kind, name string) {
 			}
 		}
 	}
-}
-
-func conditionOf(object unstructured.Unstructured, kind string) string {
-	list, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
-	for _, item := range list {
-		if c, ok := item.(map[string]any); ok && c["type"] == kind {
-			return fmt.Sprint(c["status"])
-		}
-	}
-	return ""
 }
