@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -81,24 +82,35 @@ func (c *Client) SetRole(ctx context.Context, role string) error {
 }
 
 // ReleaseLock gives Patroni's leader lock up for this instance, whose PostgreSQL died at a time and is proven to be gone. It
-// does not where the lock was renewed after that or is another's, and says whether it did.
-func (c *Client) ReleaseLock(ctx context.Context, died time.Time) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	name := c.cluster.PatroniLeader()
-	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, name, metav1.GetOptions{})
+// does not where the lock was renewed after that or is another's, and says whether it did. An heir, which must have all that
+// was acknowledged, gets the lock at once; without one the others elect.
+func (c *Client) ReleaseLock(ctx context.Context, died time.Time, heir string) (bool, error) {
+	m, err := c.configMap(ctx, c.cluster.PatroniLeader())
 	if err != nil {
-		return false, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
+		return false, err
 	}
 	if !releasable(m, c.pod, died) {
 		return false, nil
 	}
-	err = c.patchConfigMap(ctx, name, map[string]any{"metadata": map[string]any{
+	err = c.patchConfigMap(ctx, m.Name, map[string]any{"metadata": map[string]any{
 		// Whoever changes it meanwhile wins.
 		"resourceVersion": m.ResourceVersion,
-		"annotations":     map[string]any{annotationLeader: nil},
+		"annotations":     succession(m, heir, time.Now()),
 	}})
 	return err == nil, err
+}
+
+// succession is what Patroni itself would write if the heir acquired the lock. Without an heir the lock is free.
+func succession(m *corev1.ConfigMap, heir string, now time.Time) map[string]any {
+	if heir == "" {
+		return map[string]any{annotationLeader: nil}
+	}
+	transitions, _ := strconv.Atoi(m.Annotations[annotationTransitions])
+	at := now.UTC().Format("2006-01-02T15:04:05.000000-07:00")
+	return map[string]any{
+		annotationLeader: heir, annotationRenewTime: at, annotationAcquireTime: at,
+		annotationTransitions: strconv.Itoa(transitions + 1),
+	}
 }
 
 func releasable(m *corev1.ConfigMap, pod string, died time.Time) bool {

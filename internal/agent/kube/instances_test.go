@@ -38,30 +38,43 @@ func TestReleaseLock(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		lock   map[string]string
+		heir   string
 		want   bool
+		leader string
 	}{
 		"Held": {
 			reason: "Nobody has renewed the lock since PostgreSQL died.",
 			lock:   lock("db-0", died.Add(-time.Second)),
 			want:   true,
 		},
+		"HeldWithHeir": {
+			reason: "An heir gets the lock at once.",
+			lock:   lock("db-0", died.Add(-time.Second)),
+			heir:   "db-2",
+			want:   true,
+			leader: "db-2",
+		},
 		"RenewedSince": {
 			reason: "Patroni may have started PostgreSQL again, and holds the lock for it.",
 			lock:   lock("db-0", died.Add(time.Millisecond)),
+			leader: "db-0",
 		},
 		"HeldByAnother": {
 			reason: "Another instance has taken over already.",
 			lock:   lock("db-1", died.Add(-time.Second)),
+			heir:   "db-2",
+			leader: "db-1",
 		},
 		"NeverRenewed": {
 			reason: "What cannot be read proves nothing.",
 			lock:   map[string]string{annotationLeader: "db-0"},
+			leader: "db-0",
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(configMap("db-patroni-leader", tc.lock))
-			got, err := c.ReleaseLock(t.Context(), died)
+			got, err := c.ReleaseLock(t.Context(), died, tc.heir)
 			if err != nil || got != tc.want {
 				t.Fatalf("\n%s\nReleaseLock(...) = %t, %v; want %t", tc.reason, got, err, tc.want)
 			}
@@ -69,8 +82,8 @@ func TestReleaseLock(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, held := m.Annotations[annotationLeader]; held == tc.want {
-				t.Errorf("\n%s\nthe lock is held: %t, want %t", tc.reason, held, !tc.want)
+			if leader := m.Annotations[annotationLeader]; leader != tc.leader {
+				t.Errorf("\n%s\nthe lock is held by %q, want %q", tc.reason, leader, tc.leader)
 			}
 		})
 	}

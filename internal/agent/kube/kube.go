@@ -33,9 +33,11 @@ const annotationInitialize = "initialize"
 
 // Annotations of Patroni's ConfigMap of the leader, and the one with which a composite calls all of them its own.
 const (
-	annotationLeader    = "leader"
-	annotationRenewTime = "renewTime"
-	annotationOwner     = "xdbcluster.io/owner"
+	annotationLeader      = "leader"
+	annotationRenewTime   = "renewTime"
+	annotationAcquireTime = "acquireTime"
+	annotationTransitions = "transitions"
+	annotationOwner       = "xdbcluster.io/owner"
 )
 
 // ErrCannotGrow says that the storage class refuses to grow a volume.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	patroninames "github.com/xdbcluster/xdbcluster/functions/patroni"
@@ -72,24 +73,28 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 		a.log.Warn("Cannot tell whether another instance is to take over; the leader lock is not released early", "error", err.Error())
 		return
 	}
-	if !crashed && !stopping && handover.From != a.env.Pod {
+	if !crashed && !stopping && handover.From != a.env.Pod && !(handover.From == "" && handover.To != "") {
 		return
 	}
-	if handover.To != "" && (crashed || !a.hasEverything(ctx, vol, handover.To)) {
+	heir := ""
+	if !crashed {
+		heir = a.heir(ctx, vol, handover.To)
+	}
+	if handover.To != "" && heir != handover.To {
 		// Patroni would promote it without asking the others what they have.
-		a.log.Warn("The instance that was to take over may lack a commit; the best one is elected", "instance", handover.To)
+		a.log.Warn("The instance that was to take over may lack a commit; another one does", "instance", handover.To)
 		if err := a.kube.TakeBack(ctx); err != nil {
 			a.log.Warn("Cannot take the request back; the leader lock runs out by itself", "error", err.Error())
 			return
 		}
 	}
-	released, err := a.kube.ReleaseLock(ctx, ended)
+	released, err := a.kube.ReleaseLock(ctx, ended, heir)
 	if err != nil {
 		a.log.Warn("Cannot release the leader lock; it runs out by itself", "error", err.Error())
 		return
 	}
 	if released {
-		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed)
+		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed, "heir", heir)
 	}
 }
 
@@ -114,7 +119,7 @@ func (a *Agent) giveUpInheritedLock(ctx context.Context, since time.Time) {
 	}
 	// The kernel closes a process's files, and with them the volume's lock, an instant before it kills the others.
 	time.Sleep(killingTime - time.Since(since))
-	released, err := a.kube.ReleaseLock(ctx, since)
+	released, err := a.kube.ReleaseLock(ctx, since, "")
 	if err != nil {
 		a.log.Warn("Cannot release the leader lock of this instance's last container; PostgreSQL starts in place", "error", err.Error())
 		return
@@ -138,18 +143,27 @@ func (a *Agent) standbyAnswers(ctx context.Context) bool {
 	return false
 }
 
-// hasEverything says whether a standby has all that this instance wrote before it ended in order, its last checkpoint
-// included.
-func (a *Agent) hasEverything(ctx context.Context, vol *volume.Volume, standby string) bool {
+// heir returns a standby that has all that this instance wrote before it ended in order, its last checkpoint included: the
+// preferred one if that has. Empty when none is seen to have it.
+func (a *Agent) heir(ctx context.Context, vol *volume.Volume, preferred string) string {
 	last, err := postgres.ShutdownCheckpoint(ctx, patroni.BinaryFolder(a.current().Version), vol.DataDirectory())
 	if err != nil {
 		a.log.Warn("Cannot tell where the WAL ends", "error", err.Error())
-		return false
+		return ""
 	}
-	member, err := patroni.At(a.host(standby)).Member(ctx)
-	if err != nil {
-		a.log.Warn("Cannot ask the instance that is to take over", "instance", standby, "error", err.Error())
-		return false
+	sync, err := a.kube.Sync(ctx)
+	if err != nil || sync.Leader != a.env.Pod {
+		return ""
 	}
-	return member.XLog.Received > last
+	candidates := sync.Standbys
+	if slices.Contains(candidates, preferred) {
+		candidates = append([]string{preferred}, candidates...)
+	}
+	for _, candidate := range candidates {
+		member, err := patroni.At(a.host(candidate)).Member(ctx)
+		if err == nil && member.State == "running" && !member.IsPrimary() && member.XLog.Received > last {
+			return candidate
+		}
+	}
+	return ""
 }
