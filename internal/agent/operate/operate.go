@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ const (
 	tick = time.Second
 
 	// hurriedTick is how often it is looked at while an operation is in progress.
-	hurriedTick = 200 * time.Millisecond
+	hurriedTick = 300 * time.Millisecond
 
 	// patience is how long what is in the way may last before the operation is rejected: a standby that has just come back
 	// takes some seconds to follow.
@@ -62,6 +63,7 @@ type Operator struct {
 	inTheWay time.Time                // Since when something is in the way. Zero when nothing is.
 	lock     kube.Lock                // The leader lock as it was seen to change last, and when that was.
 	lockSeen time.Time
+	known    []string // The instances that have answered, and the last primary: nobody else is asked while the operation is in progress.
 }
 
 // New returns the operator of an operation in a namespace. The password is the user's that the cluster keeps for its own
@@ -191,6 +193,9 @@ func (o *Operator) patiently(d decision, now time.Time) decision {
 // act asks Patroni, writes through the Service meanwhile to measure the pause, and returns what became of it.
 func (o *Operator) act(ctx context.Context, d decision, intent instance.OperationReport) instance.OperationReport {
 	writer := o.startWriter(ctx)
+	if d.Action == switchOver {
+		writer.awaitFirst(ctx)
+	}
 	answered := make(chan error, 1)
 	go func() {
 		if d.Action == switchOver {
@@ -341,6 +346,10 @@ func (o *Operator) look(ctx context.Context) (view, error) {
 		return view{}, err
 	}
 	v := view{Lock: o.held(lock, time.Now()), Sync: state, Handover: handover, Members: o.members(ctx)}
+	o.known = slices.Collect(maps.Keys(v.Members))
+	if primary := lastPrimary(v); primary != "" && !slices.Contains(o.known, primary) {
+		o.known = append(o.known, primary)
+	}
 	v.Synchronous = o.synchronous(ctx, v)
 	return v, nil
 }
@@ -377,8 +386,7 @@ func (o *Operator) members(ctx context.Context) map[string]member {
 		group sync.WaitGroup
 	)
 	found := map[string]member{}
-	for ordinal := range instances {
-		name := o.cluster.Pod(ordinal)
+	for _, name := range o.possible() {
 		group.Go(func() {
 			m, err := patroni.At(o.host(name)).Member(ctx)
 			if err != nil {
@@ -411,8 +419,11 @@ func (o *Operator) standings(ctx context.Context) (map[string]postgres.Standing,
 		group sync.WaitGroup
 	)
 	found := map[string]postgres.Standing{}
-	for ordinal := range instances {
-		name := o.cluster.Pod(ordinal)
+	names := o.known
+	if len(names) == 0 {
+		names = o.possible()
+	}
+	for _, name := range names {
 		group.Go(func() {
 			s, err := o.remote(o.host(name)).Standing(ctx)
 			if err != nil {
@@ -429,6 +440,15 @@ func (o *Operator) standings(ctx context.Context) (map[string]postgres.Standing,
 		handover = kube.Handover{To: "unknown"} // It may be still to be done.
 	}
 	return found, handover
+}
+
+// possible are the names of all instances that there can be.
+func (o *Operator) possible() []string {
+	names := make([]string, 0, instances)
+	for ordinal := range instances {
+		names = append(names, o.cluster.Pod(ordinal))
+	}
+	return names
 }
 
 func (o *Operator) host(name string) string { return o.cluster.PodHost(name) }

@@ -32,9 +32,21 @@ type writer struct {
 
 func (o *Operator) startWriter(ctx context.Context) *writer {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &writer{remote: o.remote(o.cluster.Host()), cancel: cancel, last: time.Now()}
+	w := &writer{remote: o.remote(o.cluster.Host()), cancel: cancel}
 	w.ended.Go(func() { w.run(ctx) })
 	return w
+}
+
+// awaitFirst waits until a commit was acknowledged, so that the pause is seen from its beginning; but not for long.
+func (w *writer) awaitFirst(ctx context.Context) {
+	for deadline := time.Now().Add(writeTimeout); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(writeInterval) {
+		w.mu.Lock()
+		begun := !w.last.IsZero()
+		w.mu.Unlock()
+		if begun {
+			return
+		}
+	}
 }
 
 // stop returns the longest pause.
@@ -76,6 +88,9 @@ func (w *writer) write(ctx context.Context, c *pgx.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	w.longest, w.last = max(w.longest, now.Sub(w.last)), now
+	if !w.last.IsZero() {
+		w.longest = max(w.longest, now.Sub(w.last))
+	}
+	w.last = now
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	patroninames "github.com/xdbcluster/xdbcluster/functions/patroni"
+	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
@@ -76,17 +77,19 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 	if !crashed && !stopping && handover.From != a.env.Pod && !(handover.From == "" && handover.To != "") {
 		return
 	}
+	if handover != (kube.Handover{}) {
+		// Patroni would promote whoever is named in it without asking what that has.
+		if err := a.kube.TakeBack(ctx); err != nil {
+			a.log.Warn("Cannot take the request back; the leader lock runs out by itself", "error", err.Error())
+			return
+		}
+	}
 	heir := ""
 	if !crashed {
 		heir = a.heir(ctx, vol, handover.To)
 	}
 	if handover.To != "" && heir != handover.To {
-		// Patroni would promote it without asking the others what they have.
 		a.log.Warn("The instance that was to take over may lack a commit; another one does", "instance", handover.To)
-		if err := a.kube.TakeBack(ctx); err != nil {
-			a.log.Warn("Cannot take the request back; the leader lock runs out by itself", "error", err.Error())
-			return
-		}
 	}
 	released, err := a.kube.ReleaseLock(ctx, ended, heir)
 	if err != nil {
