@@ -3,7 +3,7 @@
 //
 //	go run ./test/e2e                      on the local cluster, or on the one KUBECONFIG names
 //	go run ./test/e2e --run TestParameters one test, without uptest
-//	go run ./test/e2e --faults --nodes 3   the tests of faults and changes of clusters with standbys, which take long
+//	go run ./test/e2e --faults --nodes 3   the tests of faults, changes and operations of clusters with standbys, which take long
 //
 // What is needed to see why something failed is left in one folder, test/output/<time>.
 package main
@@ -29,7 +29,7 @@ import (
 )
 
 // faults are the tests that take long. What they have in common with TestFailover/17 is tested by that every time.
-const faults = "TestFailover/15|TestNodeCutOff|TestRollingUpdate|TestScale$|TestRecreateCluster"
+const faults = "TestFailover/15|TestNodeCutOff|TestRollingUpdate|TestScale$|TestRecreateCluster|TestOperationsInGit"
 
 // evidenceTimeout bounds the collection of evidence on a cluster that may not answer any more.
 const evidenceTimeout = 3 * time.Minute

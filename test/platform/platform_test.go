@@ -136,7 +136,7 @@ func claims(t *testing.T, r Repository) []string {
 	t.Helper()
 	k := struct{ Resources []string }{}
 	commit(t)(r.Change(t.Context(), "look", func(dir string) error {
-		raw, err := os.ReadFile(filepath.Join(dir, databases, "kustomization.yaml"))
+		raw, err := os.ReadFile(filepath.Join(dir, DatabasesFolder, "kustomization.yaml"))
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func claims(t *testing.T, r Repository) []string {
 			return err
 		}
 		for _, file := range k.Resources {
-			if _, err := os.Stat(filepath.Join(dir, databases, file)); err != nil {
+			if _, err := os.Stat(filepath.Join(dir, DatabasesFolder, file)); err != nil {
 				return err
 			}
 		}

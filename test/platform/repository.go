@@ -19,9 +19,11 @@ import (
 )
 
 const (
-	branch     = "main"
-	databases  = "databases/local"
-	operations = "operations/local"
+	branch = "main"
+
+	// DatabasesFolder and OperationsFolder are the folders of the repository that hold claims.
+	DatabasesFolder  = "databases/local"
+	OperationsFolder = "operations/local"
 )
 
 // A Repository is the Git repository that Flux follows. Changes are made in a clone of its own each and pushed to its
@@ -34,28 +36,28 @@ type Repository struct {
 // AddClaim commits a claim, or a change of it, and returns the commit.
 func (r Repository) AddClaim(ctx context.Context, name string, manifest []byte) (string, error) {
 	return r.Change(ctx, "Add or change database "+name, func(dir string) error {
-		return addResource(filepath.Join(dir, databases), name+".yaml", manifest)
+		return addResource(filepath.Join(dir, DatabasesFolder), name+".yaml", manifest)
 	})
 }
 
 // RemoveClaim commits the removal of a claim's file and returns the commit.
 func (r Repository) RemoveClaim(ctx context.Context, name string) (string, error) {
 	return r.Change(ctx, "Remove database "+name, func(dir string) error {
-		return removeResource(filepath.Join(dir, databases), name+".yaml")
+		return RemoveResource(dir, DatabasesFolder, name+".yaml")
 	})
 }
 
 // AddOperation commits an operation and returns the commit.
 func (r Repository) AddOperation(ctx context.Context, name string, manifest []byte) (string, error) {
 	return r.Change(ctx, "Add operation "+name, func(dir string) error {
-		return addResource(filepath.Join(dir, operations), name+".yaml", manifest)
+		return addResource(filepath.Join(dir, OperationsFolder), name+".yaml", manifest)
 	})
 }
 
 // RemoveOperation commits the removal of an operation's file and returns the commit.
 func (r Repository) RemoveOperation(ctx context.Context, name string) (string, error) {
 	return r.Change(ctx, "Remove operation "+name, func(dir string) error {
-		return removeResource(filepath.Join(dir, operations), name+".yaml")
+		return RemoveResource(dir, OperationsFolder, name+".yaml")
 	})
 }
 
@@ -74,6 +76,13 @@ func (r Repository) Commit(ctx context.Context, message string, files map[string
 // Head returns the last commit.
 func (r Repository) Head(ctx context.Context) (string, error) {
 	return r.Change(ctx, "", func(string) error { return nil })
+}
+
+// Restore brings back the files that a commit had, and returns the commit that does so. Files that came later stay.
+func (r Repository) Restore(ctx context.Context, revision string) (string, error) {
+	return r.Change(ctx, "Bring back "+revision, func(dir string) error {
+		return git(ctx, dir, "checkout", "--quiet", revision, "--", ".")
+	})
 }
 
 // Change commits what a function does to the files and returns the commit: the last one when nothing changed.
@@ -134,7 +143,7 @@ func (p *Platform) syncRepository(ctx context.Context, builder program.Builder) 
 // replaceTree makes dir, a clone, hold what from holds, except for the claims that dir has already.
 func replaceTree(dir, from string) error {
 	kept := map[string]bool{".git": true}
-	for _, claims := range []string{databases, operations} {
+	for _, claims := range []string{DatabasesFolder, OperationsFolder} {
 		if _, err := os.Stat(filepath.Join(dir, claims)); err == nil {
 			kept[path.Dir(claims)] = true
 		}
@@ -211,7 +220,21 @@ func addResource(dir, name string, manifest []byte) error {
 	})
 }
 
-func removeResource(dir, name string) error {
+// MoveResource moves a manifest from one folder of a clone to another.
+func MoveResource(clone, from, to, name string) error {
+	manifest, err := os.ReadFile(filepath.Join(clone, from, name)) //nolint:gosec // A file of the clone.
+	if err != nil {
+		return fmt.Errorf("cannot read %q: %w", name, err)
+	}
+	if err := RemoveResource(clone, from, name); err != nil {
+		return err
+	}
+	return addResource(filepath.Join(clone, to), name, manifest)
+}
+
+// RemoveResource removes a manifest from a folder of a clone, and from that folder's kustomization.
+func RemoveResource(clone, folder, name string) error {
+	dir := filepath.Join(clone, folder)
 	if err := os.Remove(filepath.Join(dir, name)); err != nil {
 		return fmt.Errorf("cannot remove %q: %w", name, err)
 	}
