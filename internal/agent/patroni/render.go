@@ -39,6 +39,10 @@ type Settings struct {
 // ConfigFile is where the configuration is written. It holds passwords.
 func ConfigFile() string { return filepath.Join(instance.FolderRun, "patroni.yml") }
 
+// AuthoritiesFile is where the authorities are written that may have signed what another instance serves: the cluster's own,
+// and the one of the user's certificate.
+func AuthoritiesFile() string { return filepath.Join(instance.FolderRun, "authorities.crt") }
+
 // BinaryFolder is where Debian has a major version's programs.
 func BinaryFolder(version string) string { return "/usr/lib/postgresql/" + version + "/bin" }
 
@@ -112,7 +116,7 @@ func (s Settings) postgresql() map[string]any {
 func (s Settings) remoteUser(name, password string) map[string]string {
 	return map[string]string{
 		"username": name, "password": password,
-		"sslmode": "verify-ca", "sslrootcert": tlsFile(instance.KeyInternalAuthority),
+		"sslmode": "verify-ca", "sslrootcert": AuthoritiesFile(),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 )
 
 // LoadConfig reads the Config that is mounted in a folder.
@@ -38,6 +39,22 @@ func readSecret(folder, key string) (string, error) {
 		return "", fmt.Errorf("the key %q of the Secret mounted at %q is empty", key, folder)
 	}
 	return string(raw), nil
+}
+
+// writeAuthorities writes down whom to trust when connecting to another instance: that serves its clients' certificate.
+func writeAuthorities() error {
+	own, err := readSecret(instance.FolderTLS, instance.KeyInternalAuthority)
+	if err != nil {
+		return err
+	}
+	served, err := readSecret(instance.FolderTLS, instance.KeyAuthority)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(patroni.AuthoritiesFile(), []byte(own+"\n"+served), 0o600); err != nil {
+		return fmt.Errorf("cannot write the certificate authorities: %w", err)
+	}
+	return nil
 }
 
 // A certificate is what is mounted for clients to see.

@@ -366,7 +366,7 @@ func (l *loop) serveCertificate(ctx context.Context) error {
 	if mounted.Revision == l.served {
 		return nil
 	}
-	if err := errors.Join(postgres.Reload(ctx), l.supervisor.Reload()); err != nil {
+	if err := errors.Join(writeAuthorities(), postgres.Reload(ctx), l.supervisor.Reload()); err != nil {
 		return err
 	}
 	l.served = mounted.Revision

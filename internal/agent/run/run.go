@@ -176,7 +176,7 @@ func (a *Agent) writePatroniConfig(vol *volume.Volume) error {
 	if err := os.WriteFile(patroni.ConfigFile(), rendered, 0o600); err != nil {
 		return fmt.Errorf("cannot write Patroni's configuration: %w", err)
 	}
-	return nil
+	return writeAuthorities()
 }
 
 func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.Supervisor {

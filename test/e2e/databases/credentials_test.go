@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestUserCertificate(t *testing.T) {
 	s := newScene(t)
 	host := (&database{scene: s, name: "private"}).cluster().Host()
 	s.secret("own-tls", newCertificate(t, host))
-	spec := smallSpec("17")
+	spec := clusterSpec("17", 1)
 	spec.TLS = &v1alpha1.TLSSpec{CertSecret: v1alpha1.SecretReference{Name: "own-tls"}}
 
 	d := s.create("private", spec)
@@ -84,6 +85,11 @@ func TestUserCertificate(t *testing.T) {
 	t.Log("Renewed, by another authority")
 	s.secret("own-tls", newCertificate(t, host))
 	d.checkServes(s.secretData("own-tls"))
+
+	t.Log("The standby trusts it, too")
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.deleteInstance(d.standby(), nil)
+	d.waitRollout(v1alpha1.RolloutComplete)
 
 	t.Log("One that is for another host is refused; the one before is served on")
 	before := s.secretData("own-tls")
@@ -102,6 +108,17 @@ func TestUserCertificate(t *testing.T) {
 	if got := d.sql("select 1"); got != "1" {
 		t.Errorf("select 1 gave %q", got)
 	}
+}
+
+// standby names an instance that is not the primary.
+func (d *database) standby() string {
+	d.Helper()
+	status := d.status()
+	i := slices.IndexFunc(status.Instances, func(i v1alpha1.InstanceStatus) bool { return i.Name != status.Primary })
+	if i < 0 {
+		d.Fatalf("there is no standby: %v", status.Instances)
+	}
+	return status.Instances[i].Name
 }
 
 // newCertificate makes an authority and a certificate of it, as cert-manager writes them.
