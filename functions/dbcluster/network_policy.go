@@ -42,7 +42,7 @@ func ingress(c cluster) []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfig
 				metav1.LabelSelector().WithMatchLabels(map[string]string{naming.LabelOperation: c.Name}))),
 		// Prometheus, in whichever namespace it is. Metrics hold no data and no secret.
 		applynetworkingv1.NetworkPolicyIngressRule().
-			WithPorts(tcp(instance.PortMetrics)).
+			WithPorts(tcp(instance.PortMetrics), tcp(instance.PortAgent)).
 			WithFrom(applynetworkingv1.NetworkPolicyPeer().WithNamespaceSelector(metav1.LabelSelector())),
 	}
 }

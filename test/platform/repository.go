@@ -21,8 +21,10 @@ import (
 const (
 	branch = "main"
 
-	// DatabasesFolder and OperationsFolder are the folders of the repository that hold claims.
-	DatabasesFolder  = "databases/local"
+	// DatabasesFolder is the folder of the repository that holds databases.
+	DatabasesFolder = "databases/local"
+
+	// OperationsFolder is the one that holds operations.
 	OperationsFolder = "operations/local"
 )
 

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
@@ -35,8 +38,12 @@ func (h *heartbeat) keep(ctx context.Context) context.CancelFunc {
 	return cancel
 }
 
-func (h *heartbeat) serve(ctx context.Context, log *slog.Logger) {
+// serve answers the kubelet, and Prometheus.
+func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, log *slog.Logger) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector)
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		if time.Since(time.Unix(0, h.last.Load())) > stale {
 			http.Error(w, "the agent's loop does not go on", http.StatusServiceUnavailable)

@@ -7,6 +7,7 @@ import (
 
 	patroninames "github.com/xdbcluster/xdbcluster/functions/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
@@ -49,6 +50,7 @@ func (a *Agent) welcome(ctx context.Context) {
 		case <-time.After(promotionTick):
 		}
 	}
+	a.metrics.Count(metrics.EventPromoted)
 	label := patroninames.PrimaryLabel(a.current().Version)
 	if err := a.kube.SetRole(ctx, label); err != nil {
 		a.log.Warn("Cannot label the Pod as the primary; Patroni does", "error", err.Error())
@@ -74,7 +76,9 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 		a.log.Warn("Cannot tell whether another instance is to take over; the leader lock is not released early", "error", err.Error())
 		return
 	}
-	if !crashed && !stopping && handover.From != a.env.Pod && !(handover.From == "" && handover.To != "") {
+	// A Failover names no primary.
+	asked := handover.From == a.env.Pod || handover.From == "" && handover.To != ""
+	if !crashed && !stopping && !asked {
 		return
 	}
 	if handover != (kube.Handover{}) {
@@ -97,6 +101,7 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 		return
 	}
 	if released {
+		a.metrics.Count(metrics.EventReleased)
 		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed, "heir", heir)
 	}
 }

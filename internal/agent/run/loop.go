@@ -15,6 +15,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/report"
@@ -87,7 +88,8 @@ type loop struct {
 	owned      bool
 	kept       bool // What was wanted when it was owned.
 	ownChecked time.Time
-	metrics    bool
+	exporter   bool    // The metrics exporter can log in.
+	used       float64 // How full the volume is, from 0 to 1.
 
 	adminRevision string // Of the credentials that were set.
 	certificate   certificate
@@ -129,7 +131,9 @@ func (l *loop) turn(ctx context.Context) {
 	facts.CertificateRevision, facts.CertificateExpiry = l.served, l.certificate.Expiry
 	facts.DataDiskSize = l.diskSize
 	facts.Incidents = l.incidents.list()
-	l.write(ctx, report.Build(facts))
+	built := report.Build(facts)
+	l.metrics.Report(built, l.used, config.Instances > 1 && config.Synchronous != synchronyOff)
+	l.write(ctx, built)
 }
 
 // pause is how long to wait until the next turn.
@@ -176,6 +180,7 @@ func (l *loop) keepInCheck(ctx context.Context, member *patroni.Member) {
 	now := time.Now()
 	if l.fence.MustKill(fence.Observation{Primary: l.primary, Confirmed: confirmed}, now) {
 		l.incidents.raise(incidentFenced, fmt.Sprintf("Patroni did not renew the leader lock for almost %s, so PostgreSQL was killed before another instance could become primary. It starts again by itself; look for what stalled the node %s.", l.ttl(), l.env.Node), now)
+		l.metrics.Count(metrics.EventFenced)
 		l.log.Error("Fenced: the leader lock was not renewed in time")
 		l.complain("fence", errors.Join(l.supervisor.KillPatroni(), l.supervisor.KillPostgreSQL()))
 		l.fence, l.primary = l.newFence(), false
@@ -215,10 +220,10 @@ func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.
 func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, facts *report.Facts) {
 	l.complain("parameters", l.giveParameters(ctx, config))
 	l.complain("administrator", l.setAdministrator(ctx))
-	if !l.metrics {
+	if !l.exporter {
 		err := postgres.EnsureMetricsRole(ctx, patroni.UserMetrics)
 		l.complain("metrics", err)
-		l.metrics = err == nil
+		l.exporter = err == nil
 	}
 	if config.Instances == 1 && l.ordinal() == 0 {
 		facts.ReadyFor = 1
@@ -424,6 +429,7 @@ func (l *loop) lookAtVolume(ctx context.Context, config instance.Config) {
 func (l *loop) noteFilling() {
 	used, err := volume.Usage(instance.FolderVolume)
 	l.complain("disk", err)
+	l.used = used
 	if used < full {
 		l.incidents.clear(incidentDiskFilling)
 		return

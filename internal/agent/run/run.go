@@ -17,6 +17,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/supervise"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
@@ -47,10 +48,11 @@ type Environment struct {
 
 // An Agent runs one instance.
 type Agent struct {
-	env   Environment
-	log   *slog.Logger
-	kube  *kube.Client
-	alive *heartbeat
+	env     Environment
+	log     *slog.Logger
+	kube    *kube.Client
+	alive   *heartbeat
+	metrics *metrics.Collector
 
 	mu     sync.Mutex
 	config instance.Config
@@ -67,13 +69,16 @@ func New(env Environment, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{env: env, log: log, kube: client, alive: &heartbeat{}, config: config, wake: make(chan struct{}, 1)}, nil
+	return &Agent{
+		env: env, log: log, kube: client, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
+		config: config, wake: make(chan struct{}, 1),
+	}, nil
 }
 
 // Run returns when the context has ended and PostgreSQL has stopped, or when the instance cannot go on.
 func (a *Agent) Run(ctx context.Context) error {
 	a.alive.beat(time.Now())
-	go a.alive.serve(ctx, a.log)
+	go a.alive.serve(ctx, a.metrics, a.log)
 	last, err := a.kube.LastReport(ctx)
 	if err != nil {
 		a.log.Warn("Cannot read the last report; it starts anew", "error", err.Error())

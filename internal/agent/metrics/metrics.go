@@ -1,0 +1,125 @@
+// Package metrics shows Prometheus what an instance reports. It counts nothing that PostgreSQL's exporter counts: roles,
+// who confirms commits, and what the agent itself has done.
+package metrics
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
+
+// A Collector holds what was reported last.
+type Collector struct {
+	cluster, pod string
+
+	mu          sync.Mutex
+	report      instance.Report
+	full        float64
+	synchronous bool
+	events      map[Event]int
+}
+
+// An Event is something that the agent did.
+type Event string
+
+// Events.
+const (
+	// EventFenced: PostgreSQL was killed because nobody confirmed that it is the primary's.
+	EventFenced Event = "fenced"
+
+	// EventPromoted: the instance became the primary.
+	EventPromoted Event = "promoted"
+
+	// EventReleased: the leader lock was given up before it ran out.
+	EventReleased Event = "lock_released"
+)
+
+// New returns the collector of an instance.
+func New(cluster, pod string) *Collector {
+	return &Collector{
+		cluster: cluster, pod: pod,
+		report: instance.Report{Role: instance.RoleUnknown, State: instance.StateStarting},
+		events: map[Event]int{EventFenced: 0, EventPromoted: 0, EventReleased: 0},
+	}
+}
+
+// Report takes what was reported, how full the data volume is, from 0 to 1, and whether commits are to wait for standbys.
+func (c *Collector) Report(r instance.Report, full float64, synchronous bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report, c.full, c.synchronous = r, full, synchronous
+}
+
+// Count counts an event.
+func (c *Collector) Count(e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events[e]++
+}
+
+// Describe describes nothing: which metrics there are depends on the role.
+func (*Collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends the metrics.
+func (c *Collector) Collect(out chan<- prometheus.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gauge := func(name, help string, value float64, labels prometheus.Labels) {
+		out <- prometheus.MustNewConstMetric(c.description(name, help, labels), prometheus.GaugeValue, value)
+	}
+	r := c.report
+	gauge("xdb_instance_info", "What the instance is, as labels.", 1, prometheus.Labels{
+		"role": string(r.Role), "state": string(r.State), "version": r.ServerVersion,
+	})
+	gauge("xdb_instance_primary", "Whether the instance is the primary.", truth(r.Role == instance.RolePrimary), nil)
+	gauge("xdb_instance_serving", "Whether PostgreSQL runs, and as a standby also follows.", truth(r.State == instance.StateRunning || r.State == instance.StateStreaming), nil)
+	gauge("xdb_instance_timeline", "Timeline of the WAL.", float64(r.Timeline), nil)
+	gauge("xdb_instance_pending_restart_settings", "Settings that wait for a restart.", float64(len(r.PendingRestart)), nil)
+	gauge("xdb_cluster_synchronous", "Whether commits are to wait for standbys.", truth(c.synchronous), nil)
+	gauge("xdb_volume_used_ratio", "How full the data volume is, from 0 to 1.", c.full, nil)
+	for _, i := range r.Incidents {
+		gauge("xdb_instance_incident", "An incident that lasts.", 1, prometheus.Labels{"code": i.Code})
+	}
+	if r.Replication != nil {
+		replication(gauge, *r.Replication)
+	}
+	for _, e := range slices.Sorted(maps.Keys(c.events)) {
+		out <- prometheus.MustNewConstMetric(
+			c.description("xdb_agent_events_total", "What the agent did since its container started.", prometheus.Labels{"event": string(e)}),
+			prometheus.CounterValue, float64(c.events[e]))
+	}
+}
+
+// replication sends what only the primary sees.
+func replication(gauge func(name, help string, value float64, labels prometheus.Labels), r instance.Replication) {
+	streaming, confirming := 0, 0
+	for _, s := range r.Standbys {
+		if s.Streaming {
+			streaming++
+		}
+		if s.Streaming && s.Synchronous {
+			confirming++
+		}
+		gauge("xdb_standby_lag_bytes", "How far a standby's replay is behind, in coarse steps.", float64(s.LagBytes), prometheus.Labels{"standby": s.Name})
+	}
+	gauge("xdb_replication_standbys_needed", "Standbys that must confirm a commit. 0 means that commits wait for nobody.", float64(r.Needed), nil)
+	gauge("xdb_replication_standbys_streaming", "Standbys that receive every record as it is written.", float64(streaming), nil)
+	gauge("xdb_replication_standbys_confirming", "Standbys that can confirm a commit.", float64(confirming), nil)
+}
+
+func (c *Collector) description(name, help string, labels prometheus.Labels) *prometheus.Desc {
+	all := prometheus.Labels{"cluster": c.cluster, "instance_name": c.pod}
+	maps.Copy(all, labels)
+	return prometheus.NewDesc(name, help, nil, all)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
