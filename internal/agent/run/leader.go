@@ -163,10 +163,8 @@ func (a *Agent) heir(ctx context.Context, vol *volume.Volume, preferred string) 
 	if err != nil || sync.Leader != a.env.Pod {
 		return ""
 	}
-	candidates := sync.Standbys
-	if slices.Contains(candidates, preferred) {
-		candidates = append([]string{preferred}, candidates...)
-	}
+	// The last record proves more than having been waited for, so that the preferred one need not be among those.
+	candidates := slices.DeleteFunc(append([]string{preferred}, sync.Standbys...), func(name string) bool { return name == "" })
 	for _, candidate := range candidates {
 		member, err := patroni.At(a.host(candidate)).Member(ctx)
 		if err == nil && member.State == "running" && !member.IsPrimary() && member.XLog.Received > last {
