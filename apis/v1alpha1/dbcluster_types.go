@@ -382,6 +382,16 @@ type DBClusterStatus struct {
 	// +optional
 	Primary string `json:"primary,omitempty"`
 
+	// LastKnownPrimary is the instance that was seen as the primary last, also while there is none.
+	//
+	// +optional
+	LastKnownPrimary *KnownPrimary `json:"lastKnownPrimary,omitempty"`
+
+	// LastFailover is the newest change of the primary, whether it was asked for or not.
+	//
+	// +optional
+	LastFailover *FailoverRecord `json:"lastFailover,omitempty"`
+
 	// Durability says what an acknowledged transaction survives now, in words.
 	//
 	// +optional
@@ -455,6 +465,30 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:validation:Schemaless
 	ObservedSpec runtime.RawExtension `json:"observedSpec"`
+}
+
+// KnownPrimary is an instance that was seen as the primary.
+type KnownPrimary struct {
+	// Name of the Pod.
+	Name string `json:"name"`
+
+	// Timeline that it wrote.
+	Timeline int `json:"timeline"`
+}
+
+// FailoverRecord is a change of the primary.
+type FailoverRecord struct {
+	// OldPrimary is the Pod that was the primary before. It is NewPrimary when the same instance was promoted again.
+	OldPrimary string `json:"oldPrimary"`
+
+	// NewPrimary is the Pod that is the primary since.
+	NewPrimary string `json:"newPrimary"`
+
+	// Timeline that the new primary writes.
+	Timeline int `json:"timeline"`
+
+	// Time at which it was noticed.
+	Time metav1.Time `json:"time"`
 }
 
 // EndpointsStatus is where clients connect.

@@ -24,7 +24,8 @@ func Compose(in compose.Input) (compose.Output, error) {
 		return compose.Output{}, err
 	}
 	r := makeRollout(c, seen, p, mark)
-	status, err := status(c, seen, p, r, in.Now)
+	primaries := seen.Succession.follow(primary(c, seen), in.Now)
+	status, err := status(c, seen, p, r, primaries, in.Now)
 	if err != nil {
 		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
 	}
@@ -35,7 +36,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 		Incomplete: !p.Instances,
 		Status:     status,
 		Conditions: told,
-		Events:     events(seen, told),
+		Events:     append(events(seen, told), primaries.events(c, seen)...),
 		Requires:   requires(c),
 		TTL:        ttl(p, in.Now),
 	}, nil

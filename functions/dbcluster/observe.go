@@ -50,6 +50,9 @@ type facts struct {
 	Present    map[string]bool // All observed objects by name.
 	Conditions map[string]conditionFacts
 
+	// Succession is what the status says of primaries so far.
+	Succession succession
+
 	// Password and GivenCertificate are the user's Secrets.
 	Password         lookup
 	GivenCertificate lookup
@@ -108,6 +111,7 @@ func observe(in compose.Input) facts {
 		Usages:           map[string]bool{},
 		Present:          map[string]bool{},
 		Conditions:       observeConditions(in.Composite),
+		Succession:       observeSuccession(in.Composite),
 		Password:         observeRequired(in.Required, requiredPassword),
 		GivenCertificate: observeRequired(in.Required, requiredCertificate),
 

@@ -26,7 +26,7 @@ const (
 )
 
 // status explains the cluster to people. It decides nothing.
-func status(c cluster, seen facts, p plan, r rollout, now time.Time) (map[string]any, error) {
+func status(c cluster, seen facts, p plan, r rollout, primaries succession, now time.Time) (map[string]any, error) {
 	given, err := json.Marshal(c.Given)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the spec: %w", err)
@@ -36,6 +36,8 @@ func status(c cluster, seen facts, p plan, r rollout, now time.Time) (map[string
 		Rollout:           &v1alpha1.RolloutStatus{State: r.State, Message: r.Message, ObservedSpec: runtime.RawExtension{Raw: given}},
 		Endpoints:         endpoints(c),
 		Instances:         instanceStatuses(c, seen),
+		LastKnownPrimary:  primaries.Known,
+		LastFailover:      primaries.Last,
 		CertificateExpiry: certificateExpiry(c, seen, p),
 		CriticalIncidents: incidents(c, seen, p, now),
 	}

@@ -56,18 +56,18 @@ func FuzzRunFunction(f *testing.F) {
 	})
 }
 
-// requests returns one request for each of the composer's cases.
+// requests returns one request for each of the composers' cases.
 func requests(f *testing.F) []*fnv1.RunFunctionRequest {
 	f.Helper()
 	cases, err := os.ReadDir(testdata)
 	if err != nil {
 		f.Fatal(err)
 	}
-	list := make([]*fnv1.RunFunctionRequest, 0, len(cases))
+	list := make([]*fnv1.RunFunctionRequest, 0, len(cases)+1)
 	for _, c := range cases {
 		list = append(list, request(f, c.Name()))
 	}
-	return list
+	return append(list, request(f, "../../operation/testdata/upgraded"))
 }
 
 // A slot is a place in a request that holds a value.

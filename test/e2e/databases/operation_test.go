@@ -103,6 +103,9 @@ func TestOperations(t *testing.T) {
 	if got := d.status(); got.Primary != last || got.Instances[0].Timeline != timeline+1 {
 		t.Errorf("after all operations the primary is %s and the instances are %+v; want %s on timeline %d", got.Primary, got.Instances, last, timeline+1)
 	}
+	if got := d.status().LastFailover; got == nil || got.OldPrimary != before || got.NewPrimary != last || got.Timeline != timeline+1 {
+		t.Errorf("lastFailover is %+v; want one from %s to %s on timeline %d", got, before, last, timeline+1)
+	}
 	d.checkWhole(3)
 	w.check()
 }
