@@ -133,3 +133,6 @@ const (
 
 // ReasonOutcomeUnknown of an operation: it was begun, and what became of it cannot be told from the database.
 const ReasonOutcomeUnknown = "OutcomeUnknown"
+
+// ReasonOrphaned: the claim has another composite resource than this one.
+const ReasonOrphaned = "Orphaned"

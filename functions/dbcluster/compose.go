@@ -15,6 +15,9 @@ func Compose(in compose.Input) (compose.Output, error) {
 		return compose.Output{}, err
 	}
 	seen := observe(in)
+	if seen.Orphaned && !seen.Started {
+		return orphan(c, in.Composite, in.Now), nil
+	}
 	p, err := makePlan(c, seen, in.Now, in.Rand)
 	if err != nil {
 		return compose.Output{}, err
@@ -37,7 +40,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 		Status:     status,
 		Conditions: told,
 		Events:     append(events(seen, told), primaries.events(c, seen)...),
-		Requires:   requires(c),
+		Requires:   requires(c, seen),
 		TTL:        ttl(p, in.Now),
 	}, nil
 }

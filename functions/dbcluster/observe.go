@@ -42,6 +42,9 @@ type facts struct {
 	// Started says that an earlier call wanted the StatefulSet: it is observed, or the composite refers to it.
 	Started bool
 
+	// Orphaned says that the claim has another composite.
+	Orphaned bool
+
 	Usages map[string]bool // Observed usages by object name: true when they are in force.
 
 	// DefinitionsProtected says that the platform refuses the deletion of every definition.
@@ -112,6 +115,7 @@ func observe(in compose.Input) facts {
 		Present:          map[string]bool{},
 		Conditions:       observeConditions(in.Composite),
 		Succession:       observeSuccession(in.Composite),
+		Orphaned:         observeOrphan(in),
 		Password:         observeRequired(in.Required, requiredPassword),
 		GivenCertificate: observeRequired(in.Required, requiredCertificate),
 

@@ -292,10 +292,15 @@ func parametersRefused(refusals []parameters.Refusal, exists bool) verdict {
 	}}
 }
 
-// requires returns what is to be looked up: the user's Secrets, and what protects the definitions for all clusters. It is
-// asked for on every call: what is not asked for again is not watched any more.
-func requires(c cluster) map[string]compose.Selector {
+// requires returns what is to be looked up: the user's Secrets, what protects the definitions for all clusters, and until
+// there are instances the claim. It is asked for on every call: what is not asked for again is not watched any more.
+func requires(c cluster, seen facts) map[string]compose.Selector {
 	selectors := map[string]compose.Selector{}
+	if !seen.Started {
+		selectors[requiredClaim] = compose.Selector{
+			APIVersion: v1alpha1.Group + "/" + v1alpha1.Version, Kind: v1alpha1.KindDBCluster, Namespace: c.Namespace, Name: c.Name,
+		}
+	}
 	secret := func(name string) compose.Selector {
 		return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: c.Namespace, Name: name}
 	}
