@@ -134,5 +134,5 @@ const (
 // ReasonOutcomeUnknown of an operation: it was begun, and what became of it cannot be told from the database.
 const ReasonOutcomeUnknown = "OutcomeUnknown"
 
-// ReasonOrphaned: the claim has another composite resource than this one.
+// ReasonOrphaned of a composite says that the claim has another composite resource than this one.
 const ReasonOrphaned = "Orphaned"
