@@ -29,9 +29,6 @@ type view struct {
 	Lock kube.Lock
 	Sync kube.Sync
 
-	// Handover is what Patroni was asked for and has not carried out.
-	Handover kube.Handover
-
 	// Synchronous says that commits are to wait for standbys.
 	Synchronous bool
 

@@ -341,11 +341,10 @@ func (o *Operator) awaitFollowers(ctx context.Context, primary string) {
 func (o *Operator) look(ctx context.Context) (view, error) {
 	lock, errLock := o.kube.Lock(ctx)
 	state, errSync := o.kube.Sync(ctx)
-	handover, errHandover := o.kube.Handover(ctx)
-	if err := errors.Join(errLock, errSync, errHandover); err != nil {
+	if err := errors.Join(errLock, errSync); err != nil {
 		return view{}, err
 	}
-	v := view{Lock: o.held(lock, time.Now()), Sync: state, Handover: handover, Members: o.members(ctx)}
+	v := view{Lock: o.held(lock, time.Now()), Sync: state, Members: o.members(ctx)}
 	o.known = slices.Collect(maps.Keys(v.Members))
 	if primary := lastPrimary(v); primary != "" && !slices.Contains(o.known, primary) {
 		o.known = append(o.known, primary)
