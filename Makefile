@@ -11,6 +11,11 @@ REGISTRY ?= 10.89.0.1:5000/xdbcluster
 NODES ?= 1
 # Where the cluster runs: local (this machine), kind (a container engine), or what KUBECONFIG says.
 CLUSTER ?= local
+# Which groups of faults are tested: instances, nodes, random.
+FAULTS ?= instances nodes random
+# What decides which faults "make chaos" makes, and for how long it does.
+SEED ?= $(shell date +%s)
+MINUTES ?= 30
 # How long a fuzz target runs.
 FUZZTIME ?= 60s
 
@@ -98,8 +103,12 @@ e2e: ## Run the end-to-end tests on the local cluster, or on the one KUBECONFIG 
 	go run ./test/e2e
 
 .PHONY: test-faults
-test-faults: ## Run the long end-to-end tests of clusters with standbys, on three nodes.
-	go run ./test/e2e --faults --nodes 3
+test-faults: ## Run the long end-to-end tests of clusters with standbys, on three nodes; FAULTS="nodes random" for some of the groups.
+	@for group in $(FAULTS); do go run ./test/e2e --faults $$group --nodes 3 --timeout 60m; done
+
+.PHONY: chaos
+chaos: ## Disturb a database at random for MINUTES, with faults that SEED decides.
+	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) go run ./test/e2e --faults random --nodes 3 --timeout $$(($(MINUTES) + 20))m
 
 .PHONY: fuzz
 fuzz: ## Fuzz the function for FUZZTIME.

@@ -149,6 +149,46 @@ type AvailabilitySpec struct {
 	// +kubebuilder:default=true
 	// +optional
 	EnableStandbyAsReadReplica *bool `json:"enableStandbyAsReadReplica,omitempty"`
+
+	// EnableAutoFailover lets a standby take over by itself from a primary that failed. With false, a primary that failed is
+	// started again in place or waited for, and a standby takes over only when a Failover says so. A primary that ends in
+	// order, because its node is drained or its Pod changes, hands over to a standby that has everything either way.
+	//
+	// +kubebuilder:default=true
+	// +optional
+	EnableAutoFailover *bool `json:"enableAutoFailover,omitempty"`
+
+	// HealthcheckPeriodSeconds is how often, in seconds, every instance is asked whether it answers a new connection, and how
+	// long it may take to. Any answer will do, that there are too many connections, too. It concerns instances that run: one
+	// that died is noticed at once, and one that was lost with its node when the leader lock runs out, after 20 s.
+	//
+	// +kubebuilder:default=5
+	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 86400",message="healthcheckPeriodSeconds must be between 1 and 86400"
+	// +optional
+	HealthcheckPeriodSeconds int32 `json:"healthcheckPeriodSeconds,omitempty"`
+
+	// AutoFailoverTriggerThreshold is after how many of these checks in a row a primary that runs and does not answer is
+	// stopped, and a standby takes over. It is not stopped while no standby could. 0 is the default.
+	//
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 1000",message="autoFailoverTriggerThreshold must be between 0 (the default of 3) and 1000"
+	// +optional
+	AutoFailoverTriggerThreshold int32 `json:"autoFailoverTriggerThreshold,omitempty"`
+
+	// EnableAutoHeal lets an instance repair itself: one that runs and does not answer is started again, and a standby that
+	// still cannot follow a primary that serves is copied anew from it. With false it is left for somebody to look at.
+	//
+	// +kubebuilder:default=true
+	// +optional
+	EnableAutoHeal *bool `json:"enableAutoHeal,omitempty"`
+
+	// AutoHealTriggerThreshold is after how many checks in a row an instance that does not answer, or a standby that does not
+	// follow, repairs itself. A standby that makes progress, however slow, is left alone.
+	//
+	// +kubebuilder:default=12
+	// +kubebuilder:validation:XValidation:rule="self >= 2 && self <= 1000",message="autoHealTriggerThreshold must be between 2 and 1000"
+	// +optional
+	AutoHealTriggerThreshold int32 `json:"autoHealTriggerThreshold,omitempty"`
 }
 
 // Synchrony says what a commit waits for.

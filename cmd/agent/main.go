@@ -20,9 +20,10 @@ import (
 )
 
 type commands struct {
-	Prepare prepareCommand `cmd:"" help:"Check that an instance has all it needs."`
-	Run     runCommand     `cmd:"" help:"Run an instance until told to stop."`
-	Operate operateCommand `cmd:"" help:"Carry out the operation that the environment holds, once."`
+	Prepare    prepareCommand    `cmd:"" help:"Check that an instance has all it needs."`
+	Run        runCommand        `cmd:"" help:"Run an instance until told to stop."`
+	MayPromote mayPromoteCommand `cmd:"" help:"Say whether the instance may be promoted where standbys do not take over by themselves."`
+	Operate    operateCommand    `cmd:"" help:"Carry out the operation that the environment holds, once."`
 }
 
 type prepareCommand struct{}
@@ -32,18 +33,32 @@ func (prepareCommand) Run(context.Context) error { return prepare.Run() }
 type runCommand struct{}
 
 func (runCommand) Run(ctx context.Context) error {
+	agent, err := agent()
+	if err != nil {
+		return err
+	}
+	return agent.Run(ctx)
+}
+
+type mayPromoteCommand struct{}
+
+func (mayPromoteCommand) Run(ctx context.Context) error {
+	agent, err := agent()
+	if err != nil {
+		return err
+	}
+	return agent.MayPromote(ctx)
+}
+
+func agent() (*run.Agent, error) {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	agent, err := run.New(run.Environment{
+	return run.New(run.Environment{
 		Pod:       os.Getenv(instance.EnvPodName),
 		Namespace: os.Getenv(instance.EnvPodNamespace),
 		PodIP:     os.Getenv(instance.EnvPodIP),
 		PodUID:    os.Getenv(instance.EnvPodUID),
 		Node:      os.Getenv(instance.EnvNodeName),
 	}, log)
-	if err != nil {
-		return err
-	}
-	return agent.Run(ctx)
 }
 
 type operateCommand struct{}

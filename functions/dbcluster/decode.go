@@ -1,6 +1,7 @@
 package dbcluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -17,6 +18,13 @@ import (
 
 // maximumStandbys that a primary can have.
 const maximumStandbys = 5
+
+// What v1alpha1.AvailabilitySpec has as defaults: a composite that is older than a field has none.
+const (
+	defaultPeriod            = 5
+	defaultFailoverThreshold = 3
+	defaultHealThreshold     = 12
+)
 
 // PlatformDefaults is the input of the composition's step: what the platform sets for every cluster.
 type PlatformDefaults struct {
@@ -63,6 +71,9 @@ type cluster struct {
 
 	// ReadReplicas says that clients may read from standbys.
 	ReadReplicas bool
+
+	// Health says when an instance that runs is taken for failed.
+	Health instance.Health
 }
 
 // decode returns what a composite asks for. An error means that it cannot be told: nothing may be changed then.
@@ -134,6 +145,7 @@ func (c *cluster) complete(config map[string]any) error {
 
 func (c *cluster) completeAvailability() error {
 	c.Instances, c.Synchronous, c.ReadReplicas = 1, v1alpha1.SynchronyPreferred, true
+	c.Health = instance.Health{PeriodSeconds: defaultPeriod, FailoverThreshold: defaultFailoverThreshold, HealThreshold: defaultHealThreshold}
 	a := c.Spec.Availability
 	if a == nil {
 		return nil
@@ -146,7 +158,16 @@ func (c *cluster) completeAvailability() error {
 		c.Synchronous = a.Synchronous
 	}
 	c.ReadReplicas = a.EnableStandbyAsReadReplica == nil || *a.EnableStandbyAsReadReplica
+	c.completeHealth(*a)
 	return nil
+}
+
+func (c *cluster) completeHealth(a v1alpha1.AvailabilitySpec) {
+	c.Health.PeriodSeconds = cmp.Or(int(a.HealthcheckPeriodSeconds), c.Health.PeriodSeconds)
+	c.Health.FailoverThreshold = cmp.Or(int(a.AutoFailoverTriggerThreshold), c.Health.FailoverThreshold)
+	c.Health.HealThreshold = cmp.Or(int(a.AutoHealTriggerThreshold), c.Health.HealThreshold)
+	c.Health.NoFailover = c.Instances > 1 && a.EnableAutoFailover != nil && !*a.EnableAutoFailover
+	c.Health.NoHeal = a.EnableAutoHeal != nil && !*a.EnableAutoHeal
 }
 
 // size reads the quantities.

@@ -228,9 +228,10 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 		ParametersHash: parameters.Hash(values),
 		Instances:      c.Instances,
 		Synchronous:    string(c.Synchronous),
+		Health:         c.Health,
 		Revision:       revisionToRun(c, seen),
 		KeepState:      c.Spec.VolumeRetentionPolicy == v1alpha1.VolumesRetained,
-		Patroni:        patroni.Timing(),
+		Patroni:        patroni.Timing(c.Health),
 		DataDiskSize:   c.Disk.Size.String(),
 	}
 	if p.Admin != nil {

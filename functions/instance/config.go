@@ -108,6 +108,9 @@ type Config struct {
 	// Synchronous is what a commit waits for: Preferred, Required or Off, as in the claim.
 	Synchronous string `json:"synchronous"`
 
+	// Health says when an instance that runs is taken for failed.
+	Health Health `json:"health"`
+
 	// Revision is the StatefulSet's of the Pods that are to be: the value of their label controller-revision-hash. Empty
 	// while the StatefulSet is being changed. The primary's agent replaces Pods of other revisions, in an order that keeps
 	// the cluster writing.
@@ -134,6 +137,16 @@ type Owner struct {
 
 	// Created is when the composite was created, in RFC 3339. A volume that is older held an earlier cluster's data.
 	Created string `json:"created,omitempty"`
+}
+
+// Health says when an instance that runs is taken for failed, and what follows. The fields are those of
+// v1alpha1.AvailabilitySpec.
+type Health struct {
+	PeriodSeconds     int  `json:"periodSeconds"`
+	FailoverThreshold int  `json:"failoverThreshold"`
+	HealThreshold     int  `json:"healThreshold"`
+	NoFailover        bool `json:"noFailover,omitempty"`
+	NoHeal            bool `json:"noHeal,omitempty"`
 }
 
 // Patroni is Patroni's timing, in seconds.

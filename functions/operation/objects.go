@@ -70,8 +70,9 @@ func role(o request) *applyrbacv1.RoleApplyConfiguration {
 	return applyrbacv1.Role(o.Objects(), o.Namespace).WithLabels(o.Labels()).WithRules(
 		rule([]string{"get", "update", "patch"}, o.Cluster.Ledger(), o.Objects()),
 		// Who holds the leader lock and who has every commit; and a request to Patroni that came to nothing is taken back.
-		rule([]string{"get"}, o.Cluster.PatroniLeader(), o.Cluster.PatroniSync(), o.Cluster.PatroniConfig()),
-		rule([]string{"get", "patch"}, o.Cluster.PatroniFailover()),
+		// Where standbys do not take over by themselves, whoever is to take over is named in the former.
+		rule([]string{"get"}, o.Cluster.PatroniSync(), o.Cluster.PatroniConfig()),
+		rule([]string{"get", "patch"}, o.Cluster.PatroniLeader(), o.Cluster.PatroniFailover()),
 	)
 }
 

@@ -28,7 +28,7 @@ func StandbyLabel(string) string { return labelStandby }
 
 // Timing returns Patroni's timing. Patroni wants loop_wait + 2 x retry_timeout <= ttl, so that a primary which cannot
 // reach the API server notices before its lock ends. The values are the shortest that keep to it at the smallest ttl: a
-// lost primary is noticed within 20 seconds.
-func Timing() instance.Patroni {
-	return instance.Patroni{TTL: MinimumTTL, LoopWait: 5, RetryTimeout: 5}
+// lost primary is noticed within 20 seconds, or when a primary that does not answer would be, if that is to take longer.
+func Timing(h instance.Health) instance.Patroni {
+	return instance.Patroni{TTL: max(MinimumTTL, h.PeriodSeconds*h.FailoverThreshold), LoopWait: 5, RetryTimeout: 5}
 }

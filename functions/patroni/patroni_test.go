@@ -1,9 +1,13 @@
 package patroni
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+)
 
 func TestTiming(t *testing.T) {
-	timing := Timing()
+	timing := Timing(instance.Health{PeriodSeconds: 5, FailoverThreshold: 3})
 	if timing.LoopWait+2*timing.RetryTimeout > timing.TTL {
 		t.Errorf("%+v: a primary that cannot reach the API server would outlive its lock", timing)
 	}

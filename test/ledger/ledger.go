@@ -31,13 +31,14 @@ type Record struct {
 	// Timeline that it was written on.
 	Timeline int
 
-	// At is when its acknowledgement arrived.
-	At time.Time
+	// Begun is when the row was sent, At when its acknowledgement arrived.
+	Begun time.Time
+	At    time.Time
 }
 
 // Write adds a record to a file.
 func Write(w io.Writer, r Record) error {
-	_, err := fmt.Fprintln(w, r.Client, r.Row, r.Timeline, r.At.UnixMicro())
+	_, err := fmt.Fprintln(w, r.Client, r.Row, r.Timeline, r.Begun.UnixMicro(), r.At.UnixMicro())
 	return err
 }
 
@@ -46,11 +47,11 @@ func Read(r io.Reader) ([]Record, error) {
 	var records []Record
 	scanner := bufio.NewScanner(r)
 	for scanner.Scan() {
-		record, micros := Record{}, int64(0)
-		if _, err := fmt.Sscan(scanner.Text(), &record.Client, &record.Row, &record.Timeline, &micros); err != nil {
+		record, begun, at := Record{}, int64(0), int64(0)
+		if _, err := fmt.Sscan(scanner.Text(), &record.Client, &record.Row, &record.Timeline, &begun, &at); err != nil {
 			break
 		}
-		record.At = time.UnixMicro(micros)
+		record.Begun, record.At = time.UnixMicro(begun), time.UnixMicro(at)
 		records = append(records, record)
 	}
 	if err := scanner.Err(); err != nil {
@@ -99,15 +100,19 @@ func Missing(records []Record, there map[Key]bool) []Record {
 	return missing
 }
 
-// TwoPrimaries returns a pair of records that cannot both be true of a database with one primary at a time: a row of an
-// older timeline that was acknowledged later than one of a newer timeline, by more than a packet can take.
-func TwoPrimaries(records []Record, slack time.Duration) (older, newer Record, found bool) {
-	for _, r := range records {
-		if newer.Timeline > r.Timeline && r.At.Sub(newer.At) > slack {
-			return r, newer, true
+// TwoPrimaries returns a pair of records that cannot both be true of a database with one primary at a time: a row that was
+// sent after one of a newer timeline had been acknowledged, and was acknowledged on an older one.
+func TwoPrimaries(records []Record) (older, newer Record, found bool) {
+	sent := slices.SortedStableFunc(slices.Values(records), func(a, b Record) int { return a.Begun.Compare(b.Begun) })
+	acknowledged := 0
+	for _, r := range sent {
+		for ; acknowledged < len(records) && records[acknowledged].At.Before(r.Begun); acknowledged++ {
+			if records[acknowledged].Timeline > newer.Timeline {
+				newer = records[acknowledged]
+			}
 		}
-		if r.Timeline > newer.Timeline {
-			newer = r
+		if r.Timeline < newer.Timeline {
+			return r, newer, true
 		}
 	}
 	return Record{}, Record{}, false

@@ -14,11 +14,11 @@ func at(milliseconds int) time.Time {
 
 func records() []Record {
 	return []Record{
-		{Client: 0, Row: 1, Timeline: 1, At: at(0)},
-		{Client: 1, Row: 1, Timeline: 1, At: at(10)},
-		{Client: 0, Row: 2, Timeline: 1, At: at(20)},
-		{Client: 1, Row: 4, Timeline: 2, At: at(720)},
-		{Client: 0, Row: 3, Timeline: 2, At: at(730)},
+		{Client: 0, Row: 1, Timeline: 1, Begun: at(-5), At: at(0)},
+		{Client: 1, Row: 1, Timeline: 1, Begun: at(5), At: at(10)},
+		{Client: 0, Row: 2, Timeline: 1, Begun: at(15), At: at(20)},
+		{Client: 1, Row: 4, Timeline: 2, Begun: at(715), At: at(720)},
+		{Client: 0, Row: 3, Timeline: 2, Begun: at(725), At: at(730)},
 	}
 }
 
@@ -81,12 +81,31 @@ func TestMissing(t *testing.T) {
 }
 
 func TestTwoPrimaries(t *testing.T) {
-	all := records()
-	if older, newer, found := TwoPrimaries(all, 0); found {
-		t.Errorf("TwoPrimaries(...) = %v, %v of a database that had one at a time", older, newer)
+	cases := map[string]struct {
+		reason string
+		late   Record
+		want   bool
+	}{
+		"OneAtATime": {
+			reason: "One after the other is as it should be.",
+			late:   Record{Client: 0, Row: 9, Timeline: 2, Begun: at(880), At: at(900)},
+		},
+		"OldAcknowledgementArrivesLate": {
+			reason: "A row that was sent before may have been acknowledged before, too, and the packet taken long.",
+			late:   Record{Client: 0, Row: 9, Timeline: 1, Begun: at(700), At: at(900)},
+		},
+		"OldPrimaryAcknowledges": {
+			reason: "A row that was sent when the new primary served can be no older one's.",
+			late:   Record{Client: 0, Row: 9, Timeline: 1, Begun: at(725), At: at(900)},
+			want:   true,
+		},
 	}
-	late := append(all, Record{Client: 0, Row: 9, Timeline: 1, At: at(900)})
-	if older, _, found := TwoPrimaries(late, 100*time.Millisecond); !found || older.Row != 9 {
-		t.Errorf("TwoPrimaries(...) = %v, %t; want the row that the old primary acknowledged late", older, found)
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			older, _, found := TwoPrimaries(append(records(), tc.late))
+			if found != tc.want || found && older.Row != tc.late.Row {
+				t.Errorf("\n%s\nTwoPrimaries(...) = %v, %t; want %t", tc.reason, older, found, tc.want)
+			}
+		})
 	}
 }

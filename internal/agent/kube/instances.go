@@ -109,7 +109,7 @@ func succession(m *corev1.ConfigMap, heir string, now time.Time) map[string]any 
 	at := now.UTC().Format("2006-01-02T15:04:05.000000-07:00")
 	return map[string]any{
 		annotationLeader: heir, annotationRenewTime: at, annotationAcquireTime: at,
-		annotationTransitions: strconv.Itoa(transitions + 1),
+		annotationTransitions: strconv.Itoa(transitions + 1), annotationEntitled: heir,
 	}
 }
 

@@ -31,13 +31,15 @@ const watchRetry = 2 * time.Second
 // annotationInitialize is where Patroni writes down the database's identifier: empty while the database is being made.
 const annotationInitialize = "initialize"
 
-// Annotations of Patroni's ConfigMap of the leader, and the one with which a composite calls all of them its own.
+// Annotations of Patroni's ConfigMap of the leader, the one with which a composite calls all of them its own, and the one that
+// names who may be promoted where standbys do not take over by themselves.
 const (
 	annotationLeader      = "leader"
 	annotationRenewTime   = "renewTime"
 	annotationAcquireTime = "acquireTime"
 	annotationTransitions = "transitions"
 	annotationOwner       = "xdbcluster.io/owner"
+	annotationEntitled    = "xdbcluster.io/entitled"
 )
 
 // ErrCannotGrow says that the storage class refuses to grow a volume.

@@ -88,6 +88,9 @@ type Lock struct {
 
 	// Renewed is when that was.
 	Renewed time.Time
+
+	// Entitled is who may be promoted where standbys do not take over by themselves: the last primary, or who was to follow it.
+	Entitled string
 }
 
 // Lock reads Patroni's leader lock.
@@ -99,12 +102,19 @@ func (c *Client) Lock(ctx context.Context) (Lock, error) {
 	if err != nil {
 		return Lock{}, err
 	}
-	lock := Lock{Holder: m.Annotations[annotationLeader]}
+	lock := Lock{Holder: m.Annotations[annotationLeader], Entitled: m.Annotations[annotationEntitled]}
 	lock.Position, _ = strconv.ParseUint(m.Annotations[annotationPosition], 10, 64)
 	seconds, _ := strconv.Atoi(m.Annotations[annotationTTL])
 	lock.TTL = time.Duration(seconds) * time.Second
 	lock.Renewed, _ = time.Parse(time.RFC3339, m.Annotations[annotationRenewTime])
 	return lock, nil
+}
+
+// Entitle names the instance that may be promoted where standbys do not take over by themselves.
+func (c *Client) Entitle(ctx context.Context, pod string) error {
+	return c.patchConfigMap(ctx, c.cluster.PatroniLeader(), map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{annotationEntitled: pod},
+	}})
 }
 
 // A Sync is what Patroni knows of which instances have every commit. Where replication is asynchronous it is empty.

@@ -36,6 +36,9 @@ const (
 
 	// EventReleased: the leader lock was given up before it ran out.
 	EventReleased Event = "lock_released"
+
+	// EventHealed: PostgreSQL was killed because it did not answer, or a standby's data is copied anew.
+	EventHealed Event = "healed"
 )
 
 // New returns the collector of an instance.
@@ -43,7 +46,7 @@ func New(cluster, pod string) *Collector {
 	return &Collector{
 		cluster: cluster, pod: pod,
 		report: instance.Report{Role: instance.RoleUnknown, State: instance.StateStarting},
-		events: map[Event]int{EventFenced: 0, EventPromoted: 0, EventReleased: 0},
+		events: map[Event]int{EventFenced: 0, EventPromoted: 0, EventReleased: 0, EventHealed: 0},
 	}
 }
 

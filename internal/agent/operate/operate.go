@@ -192,6 +192,9 @@ func (o *Operator) patiently(d decision, now time.Time) decision {
 
 // act asks Patroni, writes through the Service meanwhile to measure the pause, and returns what became of it.
 func (o *Operator) act(ctx context.Context, d decision, intent instance.OperationReport) instance.OperationReport {
+	if err := o.kube.Entitle(ctx, d.Candidate); err != nil {
+		o.log.Warn("Cannot name who may be promoted; it matters only where standbys do not take over by themselves", "error", err.Error())
+	}
 	writer := o.startWriter(ctx)
 	if d.Action == switchOver {
 		writer.awaitFirst(ctx)
@@ -222,6 +225,9 @@ func (o *Operator) act(ctx context.Context, d decision, intent instance.Operatio
 		return report
 	}
 	writer.stop()
+	if err := o.kube.Entitle(ctx, intent.OldPrimary); err != nil {
+		o.log.Warn("Cannot name the old primary as the one that may be promoted; it does so itself", "error", err.Error())
+	}
 	return report
 }
 

@@ -104,6 +104,11 @@ func (c Client) Restart(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/restart", map[string]any{}, nil, restartTimeout)
 }
 
+// Reinitialize replaces a standby's data by a copy of the primary's.
+func (c Client) Reinitialize(ctx context.Context) error {
+	return c.do(ctx, http.MethodPost, "/reinitialize", map[string]any{"force": true}, nil, switchoverTimeout)
+}
+
 // SwitchOver makes a standby the primary in an orderly way. Patroni refuses one that would lose an acknowledged commit.
 func (c Client) SwitchOver(ctx context.Context, primary, candidate string) error {
 	return c.do(ctx, http.MethodPost, "/switchover", map[string]any{"leader": primary, "candidate": candidate}, nil, switchoverTimeout)

@@ -51,9 +51,10 @@ func synchronousMode(c instance.Config) any {
 	return "quorum"
 }
 
-// primaryStartTimeout lets another instance take over at once from a primary that crashed, where that loses nothing.
+// primaryStartTimeout lets another instance take over at once from a primary that crashed, where that loses nothing and is
+// wanted.
 func primaryStartTimeout(c instance.Config) int {
-	if c.Synchronous == synchronyOff {
+	if c.Synchronous == synchronyOff || c.Health.NoFailover {
 		return restartInPlace
 	}
 	return 0

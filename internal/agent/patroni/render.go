@@ -19,6 +19,9 @@ const (
 	UserMetrics     = "xdb_metrics"
 )
 
+// mayPromote says whether this instance may be promoted.
+const mayPromote = "/usr/local/bin/xdb-agent may-promote"
+
 // Settings are what Patroni's configuration of one instance follows from.
 type Settings struct {
 	Config instance.Config
@@ -87,7 +90,7 @@ func (s Settings) host() string {
 }
 
 func (s Settings) postgresql() map[string]any {
-	return map[string]any{
+	settings := map[string]any{
 		"listen":               "0.0.0.0:" + strconv.Itoa(instance.PortPostgreSQL),
 		"connect_address":      s.host() + ":" + strconv.Itoa(instance.PortPostgreSQL),
 		"data_dir":             s.DataDirectory,
@@ -111,6 +114,11 @@ func (s Settings) postgresql() map[string]any {
 			"local postgres " + UserMetrics,
 		},
 	}
+	if s.Config.Health.NoFailover {
+		// Patroni asks it of an instance that has won the leader lock, and gives the lock back when the answer is no.
+		settings["pre_promote"] = mayPromote
+	}
+	return settings
 }
 
 func (s Settings) remoteUser(name, password string) map[string]string {

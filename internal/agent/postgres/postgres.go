@@ -15,6 +15,9 @@ import (
 // statementTimeout bounds every statement of the agent's own.
 const statementTimeout = 5 * time.Second
 
+// connectTimeout bounds the connecting before it.
+const connectTimeout = 2 * time.Second
+
 // A Setting is what pg_settings says about one.
 type Setting struct {
 	Name           string
@@ -31,11 +34,12 @@ func (s Setting) NeedsRestart() bool { return s.Context == "postmaster" }
 
 // connect opens a connection for one task. The agent asks seldom, and a connection that it kept would be one that a
 // restart has to break.
-func connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable connect_timeout=2", instance.FolderSocket, instance.PortPostgreSQL))
+func connect(ctx context.Context, patience time.Duration) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable", instance.FolderSocket, instance.PortPostgreSQL))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the connection's settings: %w", err)
 	}
+	config.ConnectTimeout = patience
 	config.RuntimeParams["application_name"] = "xdb-agent"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -48,7 +52,7 @@ func connect(ctx context.Context) (*pgx.Conn, error) {
 func withConnection(ctx context.Context, task func(ctx context.Context, c *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	c, err := connect(ctx)
+	c, err := connect(ctx, connectTimeout)
 	if err != nil {
 		return err
 	}

@@ -21,18 +21,26 @@ type Remote struct {
 
 // Connect opens a connection, over TLS and with a proof that the server is one of the cluster's.
 func (r Remote) Connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=postgres connect_timeout=1 sslmode=verify-ca sslrootcert=%s",
-		r.Host, instance.PortPostgreSQL, r.User, filepath.Join(instance.FolderTLS, instance.KeyAuthority)))
+	config, err := r.config()
 	if err != nil {
-		return nil, fmt.Errorf("cannot make the connection's settings: %w", err)
+		return nil, err
 	}
-	config.Password = r.Password
 	config.RuntimeParams["application_name"] = "xdb-operation"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to PostgreSQL: %w", err)
 	}
 	return conn, nil
+}
+
+func (r Remote) config() (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=postgres connect_timeout=1 sslmode=verify-ca sslrootcert=%s",
+		r.Host, instance.PortPostgreSQL, r.User, filepath.Join(instance.FolderTLS, instance.KeyAuthority)))
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the connection's settings: %w", err)
+	}
+	config.Password = r.Password
+	return config, nil
 }
 
 // A Standing is what a PostgreSQL itself says it is.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -78,7 +79,7 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 	}
 	// A Failover names no primary.
 	asked := handover.From == a.env.Pod || handover.From == "" && handover.To != ""
-	if !crashed && !stopping && !asked {
+	if !crashed && !stopping && !asked || crashed && !asked && config.Health.NoFailover {
 		return
 	}
 	if handover != (kube.Handover{}) {
@@ -112,7 +113,7 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 // PostgreSQL starts in place.
 func (a *Agent) giveUpInheritedLock(ctx context.Context, since time.Time) {
 	config := a.current()
-	if config.Instances <= 1 || config.Synchronous == synchronyOff {
+	if config.Instances <= 1 || config.Synchronous == synchronyOff || config.Health.NoFailover {
 		return
 	}
 	lock, err := a.kube.Lock(ctx)
@@ -172,4 +173,20 @@ func (a *Agent) heir(ctx context.Context, vol *volume.Volume, preferred string) 
 		}
 	}
 	return ""
+}
+
+// errNotEntitled says that this instance is not to take over by itself.
+var errNotEntitled = errors.New("availability.enableAutoFailover is false, and this instance was not the primary: it takes over when a Failover or a Switchover says so")
+
+// MayPromote says whether the instance may be promoted where standbys do not take over by themselves: it is the last primary,
+// or who was to follow that.
+func (a *Agent) MayPromote(ctx context.Context) error {
+	lock, err := a.kube.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	if lock.Entitled != a.env.Pod {
+		return errNotEntitled
+	}
+	return nil
 }

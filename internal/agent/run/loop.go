@@ -13,9 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
-	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
-	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/report"
@@ -61,12 +59,12 @@ type loop struct {
 	volume     *volume.Volume
 	supervisor *supervise.Supervisor
 	patroni    patroni.Client
-	fence      *fence.Fence
+	guard      *guard
+	checkup    *checkup
 	incidents  incidents
 
 	// primary is what Patroni said last: one that does not answer has not said anything else.
-	primary       bool
-	storeLastSeen int64
+	primary bool
 
 	written   *instance.Report
 	appliedBy instance.AppliedBy
@@ -77,6 +75,9 @@ type loop struct {
 	settled *settlement // What was seen when nothing was left to be done. Nil when something may be.
 	alone   bool        // No other Pod has the label of the primary.
 	woken   time.Time   // When Patroni was made to look.
+
+	noFailover bool // What Patroni was told last of whether standbys take over by themselves.
+	entitled   bool // This instance is named as the one that may be promoted where they do not.
 
 	internalSet bool // The passwords of the system's own users are those that are mounted.
 
@@ -103,17 +104,18 @@ type loop struct {
 
 func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, last instance.Report) *loop {
 	return &loop{
-		Agent: a, volume: v, supervisor: s, fence: a.newFence(), incidents: incidents{},
-		appliedBy: last.AppliedBy, complaints: map[string]string{},
+		Agent: a, volume: v, supervisor: s, guard: newGuard(a, s), checkup: newCheckup(a, s), incidents: incidents{},
+		appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
 	}
 }
 
-// turn looks, keeps the primary in check, acts, and reports.
+// turn looks, acts, and reports.
 func (l *loop) turn(ctx context.Context) {
 	config := l.current()
+	l.complain("Patroni's configuration", l.keepPatroniConfig(config))
 	l.supervisor.Look()
 	member := l.observe(ctx)
-	l.keepInCheck(ctx, member)
+	l.noteHealth()
 	l.lookAtVolume(ctx, config)
 	l.lookAtMounts(ctx, config)
 	if l.primary {
@@ -165,27 +167,27 @@ func (l *loop) observe(ctx context.Context) *patroni.Member {
 		return nil
 	}
 	l.complain("patroni", nil)
+	l.primary = member.IsPrimary() && member.State != "stopped"
+	l.alone, l.internalSet, l.entitled = l.alone && l.primary, l.internalSet && l.primary, l.entitled && l.primary
 	return &member
 }
 
-// keepInCheck kills PostgreSQL when nobody has confirmed for too long that this is the primary.
-func (l *loop) keepInCheck(ctx context.Context, member *patroni.Member) {
-	confirmed := false
-	if member != nil {
-		l.primary = member.IsPrimary() && member.State != "stopped"
-		l.alone, l.internalSet = l.alone && l.primary, l.internalSet && l.primary
-		confirmed = member.StoreLastSeen != l.storeLastSeen || member.FailsafeActive && l.patroni.Alive(ctx)
-		l.storeLastSeen = member.StoreLastSeen
-	}
+// noteHealth reports what the guard and the checkup have found.
+func (l *loop) noteHealth() {
 	now := time.Now()
-	if l.fence.MustKill(fence.Observation{Primary: l.primary, Confirmed: confirmed}, now) {
+	if l.guard.fenced.Load() {
 		l.incidents.raise(incidentFenced, fmt.Sprintf("Patroni did not renew the leader lock for almost %s, so PostgreSQL was killed before another instance could become primary. It starts again by itself; look for what stalled the node %s.", l.ttl(), l.env.Node), now)
-		l.metrics.Count(metrics.EventFenced)
-		l.log.Error("Fenced: the leader lock was not renewed in time")
-		l.complain("fence", errors.Join(l.supervisor.KillPatroni(), l.supervisor.KillPostgreSQL()))
-		l.fence, l.primary = l.newFence(), false
-	} else if confirmed {
+	} else {
 		l.incidents.clear(incidentFenced)
+	}
+	found := l.checkup.found.Load()
+	for _, code := range []string{incidentSilent, incidentAstray} {
+		if found == nil || found.Code != code {
+			l.incidents.clear(code)
+		}
+	}
+	if found != nil {
+		l.incidents.raise(found.Code, found.Message, now)
 	}
 }
 
@@ -241,7 +243,7 @@ func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, facts *
 // own looks often until Patroni's state is owned, and seldom after: Patroni makes some of it only when it needs it.
 func (l *loop) own(ctx context.Context, config instance.Config) {
 	interval := tick
-	if l.owned && l.kept == config.KeepState {
+	if l.owned && l.entitled && l.kept == config.KeepState {
 		interval = ownedInterval
 	}
 	now := time.Now()
@@ -254,6 +256,30 @@ func (l *loop) own(ctx context.Context, config instance.Config) {
 	err = l.keepLedger(ctx, now)
 	l.complain("ledger", err)
 	l.owned, l.kept = owned && err == nil, config.KeepState
+	err = l.entitle(ctx)
+	l.complain("entitlement", err)
+	l.entitled = err == nil
+}
+
+// entitle names this instance as the one that may be promoted where standbys do not take over by themselves.
+func (l *loop) entitle(ctx context.Context) error {
+	lock, err := l.kube.Lock(ctx)
+	if err != nil || lock.Holder != l.env.Pod || lock.Entitled == l.env.Pod {
+		return err
+	}
+	return l.kube.Entitle(ctx, l.env.Pod)
+}
+
+// keepPatroniConfig lets Patroni know whether standbys take over by themselves.
+func (l *loop) keepPatroniConfig(config instance.Config) error {
+	if config.Health.NoFailover == l.noFailover {
+		return nil
+	}
+	if err := l.writePatroniConfig(l.volume); err != nil {
+		return err
+	}
+	l.noFailover = config.Health.NoFailover
+	return l.supervisor.Reload()
 }
 
 // keepLedger begins the cluster's record of operations when there is none of this database.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
-	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
@@ -99,6 +98,8 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	supervisor := a.supervisor(ctx, vol)
 	loop := newLoop(a, vol, supervisor, last)
+	go loop.guard.run(ctx)
+	go loop.checkup.run(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- supervisor.Run(ctx, patience) }()
 	for {
@@ -214,8 +215,4 @@ func (a *Agent) change(c instance.Config) {
 
 func (a *Agent) ttl() time.Duration {
 	return time.Duration(a.current().Patroni.TTL) * time.Second
-}
-
-func (a *Agent) newFence() *fence.Fence {
-	return fence.New(a.ttl(), time.Now())
 }

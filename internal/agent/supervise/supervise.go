@@ -240,6 +240,21 @@ func (s *Supervisor) postmaster() int {
 	return pid
 }
 
+// Recovery is what the process that replays WAL says it is at. Empty when there is none.
+func (s *Supervisor) Recovery() string {
+	pids, err := s.postgres()
+	if err != nil {
+		return ""
+	}
+	for _, pid := range pids {
+		title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.Contains(string(title), "startup ") {
+			return string(title)
+		}
+	}
+	return ""
+}
+
 func (s *Supervisor) postgres() ([]int, error) {
 	links, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {

@@ -77,6 +77,39 @@ func Restore(ctx context.Context, n layout.Node) error {
 	return ip(ctx, "link", "set", n.Link(), "up")
 }
 
+// CutIncoming drops what arrives at a node, its Pods included, and lets what it sends go out.
+func CutIncoming(ctx context.Context, n layout.Node) error {
+	return inNode(ctx, n, incoming("--insert"))
+}
+
+// RestoreIncoming lets it arrive again.
+func RestoreIncoming(ctx context.Context, n layout.Node) error {
+	return inNode(ctx, n, incoming("--delete"))
+}
+
+// CutOutgoing drops what a node sends, its Pods included, and lets arrive what is sent to it.
+func CutOutgoing(ctx context.Context, n layout.Node) error {
+	return inNode(ctx, n, outgoing("--insert"))
+}
+
+// RestoreOutgoing lets it go out again.
+func RestoreOutgoing(ctx context.Context, n layout.Node) error {
+	return inNode(ctx, n, outgoing("--delete"))
+}
+
+// The tables are those that come first and last on a packet's way, and that nothing else in the cluster uses.
+func incoming(change string) []string {
+	return []string{"iptables", "--wait", "--table", "raw", change, "PREROUTING", "--in-interface", "eth0", "--jump", "DROP"}
+}
+
+func outgoing(change string) []string {
+	return []string{"iptables", "--wait", "--table", "mangle", change, "POSTROUTING", "--out-interface", "eth0", "--jump", "DROP"}
+}
+
+func inNode(ctx context.Context, n layout.Node, command []string) error {
+	return run(ctx, [][]string{append([]string{"nsenter", "--net=/run/netns/" + n.Name()}, command...)})
+}
+
 func nodeUp(ctx context.Context, n layout.Node) error {
 	if !namespaceExists(n) {
 		if err := ip(ctx, "netns", "add", n.Name()); err != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/functions/patroni"
-	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/network"
 )
 
@@ -72,28 +71,8 @@ func TestFailover(t *testing.T) {
 func TestNodeCutOff(t *testing.T) {
 	d := newScene(t).create("apart", clusterSpec("17", 2))
 	w := d.write()
-	// The first node holds the control plane and the application.
-	primary := d.waitPrimary("")
-	for d.node(primary) == layout.ControlPlane().Name() {
-		d.deleteInstance(primary, nil)
-		d.waitPrimary(primary)
-		d.waitRollout(v1alpha1.RolloutComplete)
-		primary = d.waitPrimary("")
-	}
-	node, err := layout.Find(d.node(primary))
-	if err != nil {
-		t.Fatalf("the test needs the local cluster with three nodes: %v", err)
-	}
-
-	since := time.Now()
-	if err := network.Cut(t.Context(), node); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := network.Restore(context.WithoutCancel(t.Context()), node); err != nil {
-			t.Error(err)
-		}
-	})
+	primary, since := d.primaryAwayFromFirstNode(), time.Now()
+	node := d.cutOff(primary)
 	d.waitLabelled(primary)
 	w.waitWriting()
 	t.Logf("the primary's node is cut off: no row was acknowledged for %s", w.gap(since))
@@ -242,19 +221,26 @@ func (d *database) waitPrimary(before string) string {
 // need Crossplane, which may be on the node that was lost.
 func (d *database) waitLabelled(before string) {
 	d.Helper()
-	d.eventually(rolloutLimit, fmt.Sprintf("Another instance than %q is labelled as the primary", before), func(ctx context.Context) (string, bool) {
-		pods := &corev1.PodList{}
-		if err := d.kube.List(ctx, pods, client.InNamespace(d.namespace), client.MatchingLabels{
-			naming.LabelCluster: d.name, naming.LabelRole: patroni.PrimaryLabel(d.spec.PrimarySpec.Version),
-		}); err != nil {
-			return err.Error(), false
-		}
-		var labelled []string
-		for _, p := range pods.Items {
-			labelled = append(labelled, p.Name)
-		}
+	d.eventually(rolloutLimit, fmt.Sprintf("Another instance than %q is labelled as the primary", before), func(context.Context) (string, bool) {
+		labelled := d.labelled()
 		return strings.Join(labelled, " "), len(labelled) == 1 && labelled[0] != before
 	})
+}
+
+// labelled are the instances whose Pods have the primary's label.
+func (d *database) labelled() []string {
+	d.Helper()
+	pods := &corev1.PodList{}
+	if err := d.kube.List(d.Context(), pods, client.InNamespace(d.namespace), client.MatchingLabels{
+		naming.LabelCluster: d.name, naming.LabelRole: patroni.PrimaryLabel(d.spec.PrimarySpec.Version),
+	}); err != nil {
+		d.Fatalf("cannot list Pods: %v", err)
+	}
+	names := make([]string, 0, len(pods.Items))
+	for i := range pods.Items {
+		names = append(names, pods.Items[i].Name)
+	}
+	return names
 }
 
 // deleteInstance deletes an instance's Pod, and waits until it is another one.

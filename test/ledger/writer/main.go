@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/xdbcluster/xdbcluster/test/ledger"
 )
@@ -26,6 +27,7 @@ type options struct {
 	Fresh    int           `default:"2"    help:"How many clients make a connection for every row."`
 	Pause    time.Duration `default:"20ms" help:"How long a client waits between two rows."`
 	Patience time.Duration `default:"3s"   help:"How long a client waits for an acknowledgement before it gives its connection up."`
+	Direct   []string      `               help:"Hosts of instances. To each a client connects past the Service, and goes on trying to write, whatever the instance is."`
 }
 
 func main() {
@@ -59,10 +61,19 @@ func run(ctx context.Context, o options) error {
 
 	book := &book{file: file}
 	clients := sync.WaitGroup{}
-	for number := range o.Kept + o.Fresh {
+	start := func(number int, config *pgx.ConnConfig, keep bool) {
 		// A writer that is started again goes on with numbers that nobody used.
-		c := &client{options: o, config: config, book: book, number: number, keep: number < o.Kept, row: time.Now().UnixMicro()}
+		c := &client{options: o, config: config, book: book, number: number, keep: keep, row: time.Now().UnixMicro()}
 		clients.Go(func() { c.run(ctx) })
+	}
+	for number := range o.Kept + o.Fresh {
+		start(number, config, number < o.Kept)
+	}
+	for i, host := range o.Direct {
+		direct := config.Copy()
+		// The certificate is for the Service's name, which stays the one that is looked for.
+		direct.Host = host
+		start(o.Kept+o.Fresh+i, direct, true)
 	}
 	clients.Wait()
 	return errors.Join(book.err, file.Close())
@@ -97,11 +108,12 @@ type client struct {
 func (c *client) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.row++
-		timeline, err := c.write(ctx)
+		begun := time.Now()
+		timeline, err := c.write(ctx, &begun)
 		if err == nil {
-			c.book.note(ledger.Record{Client: c.number, Row: c.row, Timeline: timeline, At: time.Now()})
+			c.book.note(ledger.Record{Client: c.number, Row: c.row, Timeline: timeline, Begun: begun, At: time.Now()})
 		}
-		if err != nil || !c.keep {
+		if err != nil && !isStandby(err) || !c.keep {
 			c.close()
 		}
 		select {
@@ -112,7 +124,16 @@ func (c *client) run(ctx context.Context) {
 	c.close()
 }
 
-func (c *client) write(ctx context.Context) (timeline int, err error) {
+// isStandby says whether an instance refused a row because it is a standby. The connection stays: the instance may become
+// a primary.
+func isStandby(err error) bool {
+	const readOnlyTransaction = "25006"
+	refusal := (*pgconn.PgError)(nil)
+	return errors.As(err, &refusal) && refusal.Code == readOnlyTransaction
+}
+
+// write sends a row, and notes when.
+func (c *client) write(ctx context.Context, begun *time.Time) (timeline int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Patience)
 	defer cancel()
 	if c.conn == nil {
@@ -120,6 +141,7 @@ func (c *client) write(ctx context.Context) (timeline int, err error) {
 			return 0, err
 		}
 	}
+	*begun = time.Now()
 	return timeline, c.conn.QueryRow(ctx, ledger.Insert, c.number, c.row).Scan(&timeline)
 }
 

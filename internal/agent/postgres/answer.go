@@ -1,0 +1,91 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// cannotConnectNow is what PostgreSQL answers while it starts or shuts down: it takes no commit then.
+const cannotConnectNow = "57P03"
+
+// An Answer is what came of a new connection.
+type Answer int
+
+// Answers.
+const (
+	// Answers: PostgreSQL said something, be it that it has too many clients.
+	Answers Answer = iota
+
+	// Busy: it starts or shuts down.
+	Busy
+
+	// Absent: nothing listens.
+	Absent
+
+	// Silent: it said nothing in time.
+	Silent
+)
+
+// Ask opens a new connection, as a client would, and says what came of it within a time.
+func Ask(ctx context.Context, patience time.Duration) Answer {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := connect(ctx, patience)
+	if err == nil {
+		defer c.Close(ctx) //nolint:errcheck // It answered.
+		_, err = c.Exec(ctx, "SELECT 1")
+	}
+	return judge(err)
+}
+
+func judge(err error) Answer {
+	said := (*pgconn.PgError)(nil)
+	switch {
+	case errors.As(err, &said) && said.Code == cannotConnectNow:
+		return Busy
+	case err == nil, said != nil:
+		return Answers
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return Absent
+	}
+	return Silent
+}
+
+// Streams says whether a standby receives WAL.
+func Streams(ctx context.Context) (bool, error) {
+	streams := false
+	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		if err := c.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'").Scan(&streams); err != nil {
+			return fmt.Errorf("cannot ask PostgreSQL whether it follows: %w", err)
+		}
+		return nil
+	})
+	return streams, err
+}
+
+// Replicates says whether the instance's data could be copied from a PostgreSQL: nil when it lets the user replicate.
+func (r Remote) Replicates(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	config, err := r.config()
+	if err != nil {
+		return err
+	}
+	config.RuntimeParams["replication"] = "true"
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	c, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("cannot connect to %s for replication: %w", r.Host, err)
+	}
+	_, err = c.Exec(ctx, "IDENTIFY_SYSTEM")
+	if err = errors.Join(err, c.Close(ctx)); err != nil {
+		return fmt.Errorf("cannot replicate from %s: %w", r.Host, err)
+	}
+	return nil
+}

@@ -1,0 +1,510 @@
+//go:build e2e
+
+package databases
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/local"
+	"github.com/xdbcluster/xdbcluster/test/cluster/network"
+	"github.com/xdbcluster/xdbcluster/test/cluster/process"
+	"github.com/xdbcluster/xdbcluster/test/progress"
+)
+
+// More scripts for the database's container.
+const (
+	stallPostmaster = `kill -STOP $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)`
+	wakePostmaster  = `kill -CONT $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)`
+
+	// all but the agent and this shell.
+	allPIDs  = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) echo ${p#/proc/};; esac; done`
+	stallAll = `kill -STOP $(` + allPIDs + `)`
+	wakeAll  = `kill -CONT $(` + allPIDs + `)`
+
+	fillDisk  = `fallocate -l $(df -B1 --output=avail /var/lib/xdbcluster | tail -1) /var/lib/xdbcluster/filler 2>/dev/null || true; dd if=/dev/zero of=/var/lib/xdbcluster/filler.rest bs=8k 2>/dev/null || true; df --output=avail /var/lib/xdbcluster | tail -1`
+	emptyDisk = `rm -f /var/lib/xdbcluster/filler /var/lib/xdbcluster/filler.rest`
+)
+
+// TestStalls stops processes of the primary without ending them: for a moment, which must change nothing, and for good.
+func TestStalls(t *testing.T) {
+	t.Parallel()
+	d := newScene(t).create("stalled", clusterSpec("17", 2))
+	w := d.write()
+	first := d.waitPrimary("")
+
+	for name, scripts := range map[string][2]string{
+		"the postmaster":                {stallPostmaster, wakePostmaster},
+		"Patroni and all of PostgreSQL": {stallAll, wakeAll},
+		"Patroni":                       {stallPatroni, `kill -CONT $(` + patroniPID + `)`},
+	} {
+		since := time.Now()
+		d.mustInInstance(first, scripts[0]+"; sleep 4; "+scripts[1])
+		w.waitWriting()
+		t.Logf("%s stalls for 4 s: no row was acknowledged for %s", name, w.gap(since))
+	}
+	if now := d.waitPrimary(""); now != first {
+		t.Errorf("after stalls of a moment the primary is %s; want %s as before", now, first)
+	}
+
+	for name, script := range map[string]string{
+		"the postmaster": stallPostmaster, "Patroni and all of PostgreSQL": stallAll,
+	} {
+		before, since := d.waitPrimary(""), time.Now()
+		d.mustInInstance(before, script)
+		d.waitPrimary(before)
+		w.waitWriting()
+		t.Logf("%s stalls for good: no row was acknowledged for %s", name, w.gap(since))
+		d.waitRollout(v1alpha1.RolloutComplete)
+		d.checkWhole(3)
+	}
+	w.check()
+}
+
+// TestNoAutoFailover shows that with enableAutoFailover: false a primary that failed is started again in place, that nobody
+// takes over from one that is lost, and that a Failover makes somebody. It disturbs every other test, so it runs alone.
+func TestNoAutoFailover(t *testing.T) {
+	s := newScene(t)
+	spec := clusterSpec("17", 2)
+	no := false
+	spec.Availability.EnableAutoFailover = &no
+	d := s.create("manual", spec)
+	w := d.write()
+	primary := d.primaryAwayFromFirstNode()
+
+	t.Log("The postmaster is killed")
+	since := time.Now()
+	timeline := d.status().Instances[0].Timeline
+	d.mustInInstance(primary, killPostmaster)
+	w.waitWriting()
+	t.Logf("no row was acknowledged for %s", w.gap(since))
+	d.waitRollout(v1alpha1.RolloutComplete)
+	if now := d.waitPrimary(""); now != primary {
+		t.Errorf("the primary is %s; want %s, started again in place (timeline %d before, %+v now)", now, primary, timeline, d.status().Instances)
+	}
+
+	t.Log("Its node is cut off")
+	node := d.cutOff(primary)
+	time.Sleep(50 * time.Second) // The lock runs out after 20 s, and every standby has tried twice by then.
+	if labelled := d.labelled(); len(labelled) > 1 || len(labelled) == 1 && labelled[0] != primary {
+		t.Errorf("%v took over by themselves", labelled)
+	}
+	d.operate(v1alpha1.KindFailover, "by-hand", d.operation(time.Now()))
+	status := d.waitOperation(v1alpha1.KindFailover, "by-hand", v1alpha1.OperationSucceeded)
+	if status.NewPrimary == primary || status.DataLoss != "none" {
+		t.Errorf("the Failover says %+v; want another primary than %s, and no loss", status, primary)
+	}
+	w.waitWriting()
+	if err := network.Restore(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
+
+	t.Log("A Pod that ends in order hands over, and so does an update")
+	before := d.waitPrimary("")
+	d.deleteInstance(before, nil)
+	d.waitPrimary(before)
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.roll(func(spec *v1alpha1.DBClusterSpec) {
+		spec.PrimarySpec.Parameters = map[string]string{"max_connections": "80"}
+	})
+	d.checkEverywhere("show max_connections", "80")
+	d.checkWhole(3)
+	w.check()
+}
+
+// TestAutoHeal damages standbys so that they cannot follow, and shows that they are copied anew by themselves.
+func TestAutoHeal(t *testing.T) {
+	t.Parallel()
+	spec := clusterSpec("17", 2)
+	spec.Availability.HealthcheckPeriodSeconds, spec.Availability.AutoHealTriggerThreshold = 1, 5
+	d := newScene(t).create("healing", spec)
+	w := d.write()
+	for name, damage := range map[string]string{
+		"its WAL is lost":      `rm -f /var/lib/xdbcluster/*/pgdata/pg_wal/0*; ` + killPostmaster,
+		"its control file is":  `: > /var/lib/xdbcluster/*/pgdata/global/pg_control; ` + killPostmaster,
+		"its postmaster hangs": stallPostmaster,
+	} {
+		t.Log(name)
+		standby := d.standby()
+		d.mustInInstance(standby, damage)
+		d.eventually(time.Minute, "The claim says that "+standby+" does not follow", func(context.Context) (string, bool) {
+			status := d.status()
+			state, _ := d.rollout(t.Context())
+			return fmt.Sprint(status.Instances, status.CriticalIncidents), state != v1alpha1.RolloutComplete || len(status.CriticalIncidents) > 0
+		})
+		d.waitRollout(v1alpha1.RolloutComplete)
+		d.checkWhole(3)
+	}
+	w.check()
+}
+
+// TestDiskFull fills the volume of a standby, and that of the primary.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	d := newScene(t).create("full", clusterSpec("17", 2))
+	w := d.write()
+
+	t.Log("The volume of a standby is full")
+	standby, since := d.standby(), time.Now()
+	t.Logf("%s KiB are left", d.mustInInstance(standby, fillDisk))
+	d.sql("create table filling as select repeat('x', 500) from generate_series(1, 100000)")
+	d.waitIncident("DataDiskFilling", "full")
+	w.waitWriting()
+	t.Logf("no row was acknowledged for %s", w.gap(since))
+	d.mustInInstance(standby, emptyDisk)
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
+
+	t.Log("The volume of the primary is full")
+	primary, since := d.waitPrimary(""), time.Now()
+	t.Logf("%s KiB are left", d.mustInInstance(primary, fillDisk))
+	if _, err := d.psql(d.connection(), "insert into filling select repeat('x', 500) from generate_series(1, 200000)"); err != nil {
+		t.Logf("a transaction that does not fit is refused, or ends with the primary: %v", err)
+	}
+	w.waitWriting()
+	t.Logf("no row was acknowledged for %s; the primary is %s, and was %s", w.gap(since), d.waitPrimary(""), primary)
+	d.mustInInstance(primary, emptyDisk)
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
+	w.check()
+}
+
+// TestPrimaryAndStandbyLost stops the nodes of the primary and of a standby at the same moment. Whether the last standby has
+// every commit cannot be known: writes wait, and a Failover is refused that may lose something, unless it says that it may.
+// It disturbs every other test, so it runs alone.
+func TestPrimaryAndStandbyLost(t *testing.T) {
+	s := newScene(t)
+	s.controllersToFirstNode()
+	d := s.create("two", clusterSpec("17", 2))
+	w := d.write()
+	cluster := localCluster()
+	primary := d.primaryAwayFromFirstNode()
+	lost := []string{}
+	for _, i := range d.status().Instances {
+		if d.node(i.Name) != layout.ControlPlane().Name() {
+			lost = append(lost, d.node(i.Name))
+		}
+	}
+	if len(lost) != 2 {
+		t.Fatalf("the test needs the local cluster with three nodes, and an instance on each; got %v", lost)
+	}
+	stop := func() {
+		for _, node := range lost {
+			if err := cluster.Stop(t.Context(), node); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	start := func() {
+		for _, node := range lost {
+			if err := cluster.Start(context.WithoutCancel(t.Context()), node); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(start)
+
+	stop()
+	since := time.Now()
+	d.operate(v1alpha1.KindFailover, "careful", d.operation(time.Now()))
+	d.checkReason(v1alpha1.KindFailover, "careful", v1alpha1.OperationRejected, "WouldLoseData")
+	if records, err := w.records(t.Context()); err != nil || records[len(records)-1].At.After(since.Add(5*time.Second)) {
+		t.Errorf("rows are acknowledged though nobody can know what was lost (%v)", err)
+	}
+	start()
+	w.waitWriting()
+	d.waitRollout(v1alpha1.RolloutComplete)
+	t.Logf("primary and standby were lost: no row was acknowledged for %s", w.gap(since))
+	d.checkWhole(3)
+	w.check()
+
+	t.Log("The same, and a Failover that may lose something")
+	primary = d.primaryAwayFromFirstNode()
+	stop()
+	spec := d.operation(time.Now())
+	spec["allowDataLoss"] = true
+	d.operate(v1alpha1.KindFailover, "forced", spec)
+	status := d.waitOperation(v1alpha1.KindFailover, "forced", v1alpha1.OperationSucceeded)
+	if !strings.Contains(status.DataLoss, "bytes") || status.NewPrimary == primary {
+		t.Errorf("the Failover says %+v; want a bound of what was lost, and another primary than %s", status, primary)
+	}
+	t.Logf("it says what may be lost: %s", status.DataLoss)
+	d.sql("create table afterwards as select 1")
+	start()
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
+	d.checkEverywhere("select count(*) from afterwards", "1")
+}
+
+// TestNodeLost stops the primary's node, as a power failure does. It disturbs every other test, so it runs alone.
+func TestNodeLost(t *testing.T) {
+	s := newScene(t)
+	s.controllersToFirstNode()
+	d := s.create("dark", clusterSpec("17", 2))
+	w := d.write()
+	cluster := localCluster()
+	primary := d.primaryAwayFromFirstNode()
+	node, since := d.node(primary), time.Now()
+	t.Cleanup(func() {
+		if err := cluster.Start(context.WithoutCancel(t.Context()), node); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := cluster.Stop(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	d.waitLabelled(primary)
+	w.waitWriting()
+	t.Logf("the primary's node is lost: no row was acknowledged for %s", w.gap(since))
+	if err := cluster.Start(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
+	w.check()
+}
+
+// TestOneWay cuts the network of the primary's node in one direction. It disturbs every other test, so it runs alone.
+func TestOneWay(t *testing.T) {
+	s := newScene(t)
+	s.controllersToFirstNode()
+	d := s.create("oneway", clusterSpec("17", 2))
+	w := d.write()
+	for _, direction := range []struct {
+		name         string
+		cut, restore func(context.Context, layout.Node) error
+	}{
+		{"nothing arrives at", network.CutIncoming, network.RestoreIncoming},
+		{"nothing leaves", network.CutOutgoing, network.RestoreOutgoing},
+	} {
+		primary := d.primaryAwayFromFirstNode()
+		node, err := layout.Find(d.node(primary))
+		if err != nil {
+			t.Fatalf("the test needs the local cluster with three nodes: %v", err)
+		}
+		since := time.Now()
+		if err := direction.cut(t.Context(), node); err != nil {
+			t.Fatal(err)
+		}
+		restored := false
+		restore := func() {
+			if restored {
+				return
+			}
+			restored = true
+			if err := direction.restore(context.WithoutCancel(t.Context()), node); err != nil {
+				t.Error(err)
+			}
+		}
+		t.Cleanup(restore)
+		d.waitLabelled(primary)
+		w.waitWriting()
+		t.Logf("%s the primary's node: no row was acknowledged for %s", direction.name, w.gap(since))
+		restore()
+		d.waitRollout(v1alpha1.RolloutComplete)
+		d.checkWhole(3)
+	}
+	w.check()
+}
+
+// TestControlPlaneAway kills the API server for two minutes: the primary goes on, and nobody is restarted. It disturbs every
+// other test, so it runs alone.
+func TestControlPlaneAway(t *testing.T) {
+	s := newScene(t)
+	d := s.create("alone", clusterSpec("17", 2))
+	w := d.write()
+	primary := d.waitPrimary("")
+	const started = "select pg_postmaster_start_time()"
+	before := map[string]string{}
+	for _, i := range d.status().Instances {
+		before[i.Name] = d.mustInInstance(i.Name, "psql -XqAt -c "+quote(started))
+	}
+	cluster := localCluster()
+	t.Cleanup(func() {
+		if err := cluster.Up(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	since := time.Now()
+	if err := (process.Supervisor{Folder: layout.Processes()}).Kill("kube-apiserver"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Minute)
+	if err := cluster.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.eventually(rolloutLimit, "The cluster answers again", func(ctx context.Context) (string, bool) {
+		_, err := d.claim(ctx)
+		return fmt.Sprint(err), err == nil
+	})
+	w.waitWriting()
+	t.Logf("no API server for two minutes: no row was acknowledged for %s", w.gap(since))
+	if gap := w.gap(since); gap > 10*time.Second {
+		t.Errorf("no row was acknowledged for %s; want that the primary goes on", gap)
+	}
+	d.waitRollout(v1alpha1.RolloutComplete)
+	if now := d.waitPrimary(""); now != primary {
+		t.Errorf("the primary is %s; want %s as before", now, primary)
+	}
+	for name, want := range before {
+		if got := d.mustInInstance(name, "psql -XqAt -c "+quote(started)); got != want {
+			t.Errorf("PostgreSQL of %s was started at %s; want %s, when it was before", name, got, want)
+		}
+	}
+	d.checkWhole(3)
+	w.check()
+}
+
+// TestAsynchronous shows what synchronous: Off means: a primary that crashed is started again in place and loses nothing; from
+// one that was lost another takes over, and what was lost is what nobody had.
+func TestAsynchronous(t *testing.T) {
+	s := newScene(t)
+	spec := clusterSpec("17", 2)
+	spec.Availability.Synchronous = v1alpha1.SynchronyOff
+	d := s.create("fast", spec)
+	w := d.write()
+	primary, since := d.primaryAwayFromFirstNode(), time.Now()
+	d.mustInInstance(primary, killPostmaster)
+	w.waitWriting()
+	t.Logf("the postmaster is killed: no row was acknowledged for %s", w.gap(since))
+	d.waitRollout(v1alpha1.RolloutComplete)
+	if now := d.waitPrimary(""); now != primary {
+		t.Errorf("the primary is %s; want %s, started again in place", now, primary)
+	}
+	w.check()
+
+	t.Log("Its node is cut off")
+	since = time.Now()
+	node := d.cutOff(primary)
+	d.waitLabelled(primary)
+	d.eventually(rolloutLimit, "The new primary can be written to", func(context.Context) (string, bool) {
+		out, err := d.psql(d.connection(), "create table if not exists afterwards as select 1 as id")
+		return fmt.Sprint(out, err), err == nil
+	})
+	t.Logf("another one serves after %s", ago(since))
+	if err := network.Restore(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkEverywhere("select count(*) from afterwards", "1")
+}
+
+// TestFailoverDuringChanges kills the primary in the middle of what changes the cluster.
+func TestFailoverDuringChanges(t *testing.T) {
+	t.Parallel()
+	d := newScene(t).create("busy", clusterSpec("17", 1))
+	w := d.write()
+	for _, change := range []struct {
+		name string
+		make func()
+		wait time.Duration
+	}{
+		{"a standby is added", func() {
+			d.change(func(spec *v1alpha1.DBClusterSpec) { spec.Availability.NumberOfStandbys = 2 })
+		}, 4 * time.Second},
+		{"a rolling update", func() {
+			d.change(func(spec *v1alpha1.DBClusterSpec) { spec.PrimarySpec.Resources.CPU.Add(spec.PrimarySpec.Resources.CPU) })
+		}, 8 * time.Second},
+		{"a rolling restart", func() {
+			d.change(func(spec *v1alpha1.DBClusterSpec) {
+				spec.PrimarySpec.Parameters = map[string]string{"max_connections": "70"}
+			})
+		}, 3 * time.Second},
+		{"a standby is copied anew", func() {
+			standby := d.standby()
+			d.mustInInstance(standby, "rm -rf /var/lib/xdbcluster/*/pgdata; "+`kill -9 $(`+allPIDs+`)`)
+		}, 2 * time.Second},
+	} {
+		since := time.Now()
+		change.make()
+		time.Sleep(change.wait)
+		primary := d.waitPrimary("")
+		d.mustInInstance(primary, killPostmaster)
+		w.waitWriting()
+		t.Logf("the primary is killed while %s: no row was acknowledged for %s", change.name, w.gap(since))
+		d.waitRollout(v1alpha1.RolloutComplete)
+		d.checkWhole(3)
+	}
+	w.check()
+}
+
+// primaryAwayFromFirstNode moves the primary to a node that can be disturbed: the first one holds the control plane and the
+// application.
+func (d *database) primaryAwayFromFirstNode() string {
+	d.Helper()
+	primary := d.waitPrimary("")
+	for d.node(primary) == layout.ControlPlane().Name() {
+		d.deleteInstance(primary, nil)
+		primary = d.waitPrimary(primary)
+		d.waitRollout(v1alpha1.RolloutComplete)
+	}
+	return primary
+}
+
+// cutOff takes an instance's node off the network, until the end of the test at the latest.
+func (d *database) cutOff(name string) layout.Node {
+	d.Helper()
+	node, err := layout.Find(d.node(name))
+	if err != nil {
+		d.Fatalf("the test needs the local cluster with three nodes: %v", err)
+	}
+	d.Cleanup(func() {
+		if err := network.Restore(context.WithoutCancel(d.Context()), node); err != nil {
+			d.Error(err)
+		}
+	})
+	if err := network.Cut(d.Context(), node); err != nil {
+		d.Fatal(err)
+	}
+	return node
+}
+
+// controllersToFirstNode moves Crossplane, the function and Flux off the nodes that a test takes away: Kubernetes would do it
+// only after five minutes.
+func (s *scene) controllersToFirstNode() {
+	s.Helper()
+	s.cordon(true)
+	defer s.cordon(false)
+	s.killControllers()
+}
+
+// cordon keeps Pods off all nodes but the first, or lets them in again.
+func (s *scene) cordon(closed bool) {
+	s.Helper()
+	nodes := &corev1.NodeList{}
+	if err := s.kube.List(s.Context(), nodes); err != nil {
+		s.Fatalf("cannot list nodes: %v", err)
+	}
+	for i := range nodes.Items {
+		node := &nodes.Items[i]
+		if node.Name == layout.ControlPlane().Name() {
+			continue
+		}
+		before := node.DeepCopy()
+		node.Spec.Unschedulable = closed
+		if err := s.kube.Patch(s.Context(), node, client.MergeFrom(before)); err != nil {
+			s.Fatalf("cannot change node %q: %v", node.Name, err)
+		}
+	}
+}
+
+// localCluster is the one that the tests disturb.
+func localCluster() local.Cluster {
+	root, err := filepath.Abs(project())
+	if err != nil {
+		root = project()
+	}
+	return local.Cluster{Project: root, Nodes: 1, Progress: progress.To(os.Stdout)}
+}
