@@ -5,14 +5,17 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	applybatchv1 "k8s.io/client-go/applyconfigurations/batch/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/functions/patroni"
 	"github.com/xdbcluster/xdbcluster/functions/pods"
 )
 
@@ -124,6 +127,7 @@ func job(o request, from instances) (*applybatchv1.JobApplyConfiguration, error)
 	}
 	spec := pods.Spec(o.Objects()).
 		WithRestartPolicy(corev1.RestartPolicyOnFailure).
+		WithAffinity(awayFromPrimary(o.Cluster)).
 		WithTolerations(lost(corev1.TaintNodeNotReady), lost(corev1.TaintNodeUnreachable)).
 		WithContainers(container).
 		WithVolumes(
@@ -139,6 +143,17 @@ func job(o request, from instances) (*applybatchv1.JobApplyConfiguration, error)
 		WithSpec(applybatchv1.JobSpec().
 			WithBackoffLimit(attempts).
 			WithTemplate(applycorev1.PodTemplateSpec().WithLabels(labels).WithSpec(spec))), nil
+}
+
+// awayFromPrimary prefers another node than the primary's: a Failover may be asked for because that is lost, and it takes
+// Kubernetes most of a minute to notice.
+func awayFromPrimary(c naming.Cluster) *applycorev1.AffinityApplyConfiguration {
+	primary := applymetav1.LabelSelector().WithMatchLabels(c.Selector()).WithMatchExpressions(
+		applymetav1.LabelSelectorRequirement().WithKey(naming.LabelRole).WithOperator(metav1.LabelSelectorOpIn).WithValues(patroni.PrimaryLabels()...))
+	return applycorev1.Affinity().WithPodAntiAffinity(applycorev1.PodAntiAffinity().
+		WithPreferredDuringSchedulingIgnoredDuringExecution(applycorev1.WeightedPodAffinityTerm().
+			WithWeight(100).
+			WithPodAffinityTerm(applycorev1.PodAffinityTerm().WithTopologyKey(corev1.LabelHostname).WithLabelSelector(primary))))
 }
 
 func anyMap(m map[string]string) map[string]any {

@@ -23,6 +23,9 @@ func PrimaryLabel(version string) string {
 	return labelPrimary
 }
 
+// PrimaryLabels are those that the primary's Pod can have, whatever its version.
+func PrimaryLabels() []string { return []string{labelPrimary, labelPrimaryBefore} }
+
 // StandbyLabel returns the value that the role label of a standby's Pod has. It is the same in every version.
 func StandbyLabel(string) string { return labelStandby }
 

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -159,10 +160,12 @@ func (f *failovers) whole(ctx context.Context) (string, error) {
 			return err.Error(), false
 		}
 		primary = text(&claim, "status", "primary")
-		cpu := text(&claim, "status", "rollout", "observedSpec", "primarySpec", "resources", "cpu")
+		observed := []string{"status", "rollout", "observedSpec"}
+		cpu := text(&claim, append(observed, "primarySpec", "resources", "cpu")...)
+		standbys, _, _ := unstructured.NestedInt64(claim.Object, append(observed, "availability", "numberOfStandbys")...)
 		said := text(&claim, "status", "rollout", "message")
 		return said, primary != "" && text(&claim, "status", "rollout", "state") == string(v1alpha1.RolloutComplete) &&
-			cpu == f.spec.PrimarySpec.Resources.CPU.String()
+			cpu == f.spec.PrimarySpec.Resources.CPU.String() && standbys == int64(f.spec.Availability.NumberOfStandbys)
 	})
 	return primary, err
 }

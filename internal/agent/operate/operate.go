@@ -171,6 +171,9 @@ func (o *Operator) begin(ctx context.Context, remember func(instance.LedgerEntry
 	if err := o.tell(ctx, intent); err != nil {
 		o.log.Warn("Cannot report that the operation begins", "error", err.Error())
 	}
+	if time.Since(now) > calm {
+		return false, nil // This process was suspended meanwhile, and another one may have judged what it began.
+	}
 	o.log.Info("The operation begins", "from", intent.OldPrimary, "to", intent.NewPrimary)
 	return true, o.conclude(ctx, o.act(ctx, d, intent))
 }

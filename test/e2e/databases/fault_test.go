@@ -75,6 +75,7 @@ func TestStalls(t *testing.T) {
 // takes over from one that is lost, and that a Failover makes somebody. It disturbs every other test, so it runs alone.
 func TestNoAutoFailover(t *testing.T) {
 	s := newScene(t)
+	s.controllersToFirstNode()
 	spec := clusterSpec("17", 2)
 	no := false
 	spec.Availability.EnableAutoFailover = &no
@@ -133,7 +134,7 @@ func TestAutoHeal(t *testing.T) {
 	w := d.write()
 	for name, damage := range map[string]string{
 		"its WAL is lost":      `rm -f /var/lib/xdbcluster/*/pgdata/pg_wal/0*; ` + killPostmaster,
-		"its control file is":  `: > /var/lib/xdbcluster/*/pgdata/global/pg_control; ` + killPostmaster,
+		"its control file is":  `truncate -s 0 /var/lib/xdbcluster/*/pgdata/global/pg_control; ` + killPostmaster,
 		"its postmaster hangs": stallPostmaster,
 	} {
 		t.Log(name)
@@ -170,8 +171,8 @@ func TestDiskFull(t *testing.T) {
 	t.Log("The volume of the primary is full")
 	primary, since := d.waitPrimary(""), time.Now()
 	t.Logf("%s KiB are left", d.mustInInstance(primary, fillDisk))
-	if _, err := d.psql(d.connection(), "insert into filling select repeat('x', 500) from generate_series(1, 200000)"); err != nil {
-		t.Logf("a transaction that does not fit is refused, or ends with the primary: %v", err)
+	if _, err := d.psql(d.connection(), "select count(pg_logical_emit_message(false, 'filling', repeat('x', 1000000))) from generate_series(1, 400)"); err != nil {
+		t.Logf("what does not fit ends with the primary: %v", err)
 	}
 	w.waitWriting()
 	t.Logf("no row was acknowledged for %s; the primary is %s, and was %s", w.gap(since), d.waitPrimary(""), primary)
