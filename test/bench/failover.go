@@ -33,6 +33,7 @@ type failoverCommand struct {
 // A fault is what befalls a primary.
 type fault struct {
 	what, atMost string
+	moves        bool // Another instance is the primary afterwards.
 	do           func(ctx context.Context, f *failovers, primary client.ObjectKey) error
 }
 
@@ -44,20 +45,20 @@ func faults() map[string]fault {
 		}
 	}
 	return map[string]fault{
-		"postmaster": {"SIGKILL of the primary's postmaster", "2 s", kill("kill -9 $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)")},
+		"postmaster": {"SIGKILL of the primary's postmaster", "2 s", true, kill("kill -9 $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)")},
 		"patroni": {
-			"SIGKILL of the primary's Patroni", "2.5 s",
+			"SIGKILL of the primary's Patroni", "2.5 s", false,
 			kill(`for p in /proc/[0-9]*; do if [ "$(cat $p/comm 2>/dev/null)" = patroni ]; then kill -9 ${p#/proc/}; fi; done`),
 		},
-		"pod": {"primary's Pod deleted without grace", "1 s", func(ctx context.Context, f *failovers, primary client.ObjectKey) error {
+		"pod": {"primary's Pod deleted without grace", "1 s", true, func(ctx context.Context, f *failovers, primary client.ObjectKey) error {
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: primary.Namespace, Name: primary.Name}}
 			return f.Client.Delete(ctx, pod, client.GracePeriodSeconds(0))
 		}},
-		"switchover": {"planned switchover", "1 s", func(ctx context.Context, f *failovers, primary client.ObjectKey) error {
+		"switchover": {"planned switchover", "1 s", true, func(ctx context.Context, f *failovers, primary client.ObjectKey) error {
 			_, err := f.exec(ctx, primary, "database", "patronictl -c /run/xdbcluster/patroni.yml switchover --force --leader "+primary.Name, "sh", "-es")
 			return err
 		}},
-		"update": {"rolling update of all Pods", "1 s", func(ctx context.Context, f *failovers, _ client.ObjectKey) error {
+		"update": {"rolling update of all Pods", "1 s", true, func(ctx context.Context, f *failovers, _ client.ObjectKey) error {
 			f.updates++
 			f.spec.PrimarySpec.Resources.CPU = *resource.NewMilliQuantity(100+f.updates, resource.DecimalSI)
 			return f.apply(ctx, f.key, f.spec)
@@ -103,22 +104,27 @@ func (f *failovers) run(ctx context.Context, c failoverCommand, r *report) error
 			return fmt.Errorf("there is no fault %q", name)
 		}
 		gap := &measurement{what: fault.what + ": no row acknowledged for", atMost: fault.atMost, unit: milliseconds}
+		shown := &measurement{what: fault.what + ": from the first row on the new primary until the claim names that", atMost: "2 s", unit: milliseconds}
 		healed := &measurement{what: fault.what + ": until all instances are well again", unit: seconds}
 		for i := range c.Runs {
 			if err := f.Progress.Step(fmt.Sprintf("%s, %d of %d", fault.what, i+1, c.Runs), func() error {
-				return f.once(ctx, fault, gap, healed)
+				return f.once(ctx, fault, gap, shown, healed)
 			}); err != nil {
 				return err
 			}
 		}
-		if err := r.table(gap, healed); err != nil {
+		table := []*measurement{gap, healed}
+		if fault.moves {
+			table = append(table, shown)
+		}
+		if err := r.table(table...); err != nil {
 			return err
 		}
 	}
 	return f.check(ctx, r)
 }
 
-func (f *failovers) once(ctx context.Context, fault fault, gap, healed *measurement) error {
+func (f *failovers) once(ctx context.Context, fault fault, gap, shown, healed *measurement) error {
 	ctx, cancel := context.WithTimeout(ctx, runLimit)
 	defer cancel()
 	primary, err := f.whole(ctx)
@@ -131,6 +137,12 @@ func (f *failovers) once(ctx context.Context, fault fault, gap, healed *measurem
 	since := time.Now()
 	if err := fault.do(ctx, f, client.ObjectKey{Namespace: f.key.Namespace, Name: primary}); err != nil {
 		return err
+	}
+	named := time.Time{}
+	if fault.moves {
+		if named, err = f.otherPrimary(ctx, primary); err != nil {
+			return err
+		}
 	}
 	// What is noticed late must not be taken for nothing.
 	if err := pause(ctx, calm); err != nil {
@@ -147,8 +159,25 @@ func (f *failovers) once(ctx context.Context, fault fault, gap, healed *measurem
 	if err != nil {
 		return err
 	}
-	gap.took(ledger.Longest(records, since).Length())
+	longest := ledger.Longest(records, since)
+	gap.took(longest.Length())
+	if fault.moves {
+		shown.took(max(0, named.Sub(longest.To.At)))
+	}
 	return nil
+}
+
+// otherPrimary waits until the claim names another primary, and returns when it did.
+func (f *failovers) otherPrimary(ctx context.Context, before string) (time.Time, error) {
+	err := until(ctx, interval, "another instance than "+before+" is named as the primary", func(ctx context.Context) (string, bool) {
+		claim, err := f.Claim(ctx, f.key)
+		if err != nil {
+			return err.Error(), false
+		}
+		primary := text(&claim, "status", "primary")
+		return primary, primary != "" && primary != before
+	})
+	return time.Now(), err
 }
 
 // whole waits until the claim says that all is well, and returns the name of the primary.

@@ -36,11 +36,16 @@ func (a *Agent) follow(ctx context.Context, leader string) {
 	}
 }
 
-// welcome labels the Pod as the primary's as soon as clients can write to it, and takes that label from all others. Patroni
-// does the former at its next turn, about a second later, and the latter never: a Pod that was lost keeps it.
+// welcome takes the primary's label from all other Pods, and labels this instance's own as soon as clients can write to it.
+// Patroni does the latter at its next turn, about a second later, and the former never: a Pod that was lost keeps the label,
+// and clients would be sent there. It goes first, so that the Service has forgotten that Pod when this one serves.
 func (a *Agent) welcome(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, promotionLimit)
 	defer cancel()
+	label := patroninames.PrimaryLabel(a.current().Version)
+	if !a.current().Health.NoFailover { // Otherwise this instance may give the lock back.
+		a.takeRoleFromOthers(ctx, label)
+	}
 	for {
 		if accepts, err := postgres.AcceptsWrites(ctx); err == nil && accepts {
 			break
@@ -52,10 +57,13 @@ func (a *Agent) welcome(ctx context.Context) {
 		}
 	}
 	a.metrics.Count(metrics.EventPromoted)
-	label := patroninames.PrimaryLabel(a.current().Version)
 	if err := a.kube.SetRole(ctx, label); err != nil {
 		a.log.Warn("Cannot label the Pod as the primary; Patroni does", "error", err.Error())
 	}
+	a.takeRoleFromOthers(ctx, label)
+}
+
+func (a *Agent) takeRoleFromOthers(ctx context.Context, label string) {
 	if _, err := a.kube.TakeRole(ctx, label); err != nil {
 		a.log.Warn("Cannot take the primary's label from other Pods; it is tried again", "error", err.Error())
 	}

@@ -117,6 +117,19 @@ func (w *writer) gap(since time.Time) time.Duration {
 // two instances acknowledged rows at the same time.
 func (w *writer) check() {
 	w.Helper()
+	records, lost := w.end()
+	if len(lost) > 0 {
+		w.Errorf("%d of %d acknowledged rows are lost: %v", len(lost), len(records), lost)
+	}
+	if older, newer, found := ledger.TwoPrimaries(records); found {
+		w.Errorf("the row %v of an older timeline was sent and acknowledged after %v of a newer one", older, newer)
+	}
+	w.Logf("%d rows acknowledged, %d lost", len(records), len(lost))
+}
+
+// end ends the writer, and returns the rows that were acknowledged and those of them that are not in the database.
+func (w *writer) end() (records, lost []ledger.Record) {
+	w.Helper()
 	if out, err := w.exec(w.Context(), clientPod, "psql", "", "sh", "-ec", "touch /tmp/stop; for i in $(seq 100); do [ ! -e /tmp/stopped ] || exit 0; sleep 0.1; done; echo it goes on; exit 1"); err != nil {
 		w.Fatalf("cannot stop the writer: %v: %s", err, out)
 	}
@@ -132,11 +145,5 @@ func (w *writer) check() {
 		}
 		there[key] = true
 	}
-	if lost := ledger.Missing(records, there); len(lost) > 0 {
-		w.Errorf("%d of %d acknowledged rows are lost: %v", len(lost), len(records), lost)
-	}
-	if older, newer, found := ledger.TwoPrimaries(records); found {
-		w.Errorf("the row %v of an older timeline was sent and acknowledged after %v of a newer one", older, newer)
-	}
-	w.Logf("%d rows acknowledged, %d in the database, none lost", len(records), len(there))
+	return records, ledger.Missing(records, there)
 }
