@@ -55,14 +55,15 @@ type Volume struct {
 
 // Lock takes a volume for the life of the process. It waits while another process has it: a StatefulSet gives a Pod that
 // was deleted by force a successor at once, while the old container may live on with the same volume mounted. The file is
-// never closed, so the kernel lets the lock go when the process ends, and not before.
+// never closed, so the kernel lets the lock go when the process ends, and not before. It is no os.File, which the garbage
+// collector would close.
 func Lock(ctx context.Context, folder string, waiting func()) error {
-	f, err := os.OpenFile(filepath.Join(folder, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := unix.Open(filepath.Join(folder, lockFile), unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot open the lock of the data volume: %w", err)
 	}
 	for told := false; ; {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(file, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -145,6 +146,21 @@ func TestLock(t *testing.T) {
 	}
 	if err := Lock(t.Context(), folder, func() {}); err != nil {
 		t.Errorf("Lock(...) after the holder's end: %v", err)
+	}
+}
+
+// TestLockOutlivesItsCaller looks from another process, after the garbage collector has had its turns.
+func TestLockOutlivesItsCaller(t *testing.T) {
+	folder := t.TempDir()
+	if err := Lock(t.Context(), folder, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		runtime.GC()
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := exec.CommandContext(t.Context(), "flock", "--nonblock", filepath.Join(folder, lockFile), "true").Run(); err == nil {
+		t.Error("another process gets the volume while this one has it")
 	}
 }
 

@@ -24,6 +24,7 @@ func TestInstance(t *testing.T) {
 	d.checkEncrypted()
 	d.checkMetrics()
 	d.checkPrivileges()
+	d.checkVolumeHeld()
 	d.checkRights()
 	d.checkNetworkPolicy()
 	d.get(&policyv1.PodDisruptionBudget{}, d.cluster().PodDisruptionBudget())
@@ -119,6 +120,14 @@ func (d *database) checkPrivileges() {
 		if volume.Secret != nil && volume.Secret.SecretName == d.cluster().Authority(1) {
 			d.Error("the Pod mounts the authority's key")
 		}
+	}
+}
+
+// checkVolumeHeld checks that no other process gets the volume while the instance runs.
+func (d *database) checkVolumeHeld() {
+	d.Helper()
+	if out := d.mustInDatabase("flock --nonblock " + instance.FolderVolume + "/.lock echo free || echo held"); out != "held" {
+		d.Errorf("the data volume is %s while the instance runs; want that its agent holds it", out)
 	}
 }
 
