@@ -28,7 +28,17 @@ type commands struct {
 
 type prepareCommand struct{}
 
-func (prepareCommand) Run(context.Context) error { return prepare.Run() }
+func (prepareCommand) Run(ctx context.Context) error {
+	if err := prepare.Run(); err != nil {
+		return err
+	}
+	agent, err := agent()
+	if err != nil {
+		return err
+	}
+	agent.GiveUpEarly(ctx)
+	return nil
+}
 
 type runCommand struct{}
 

@@ -14,8 +14,18 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/supervise"
 )
 
-// A guard kills PostgreSQL when nobody has confirmed for too long that this is the primary. It stands beside the loop: that
-// may wait for an API server or a database that does not answer, and the fence must close in time all the same.
+const (
+	// standbyTick is how often the guard of a standby looks. One that becomes the primary in between is seen long before the
+	// fence would have to close.
+	standbyTick = 5 * time.Second
+
+	// patroniPatience is how long a Patroni may not reach its store, and its loop not run, before it is started again.
+	patroniPatience = 30 * time.Second
+)
+
+// A guard kills PostgreSQL when nobody has confirmed for too long that this is the primary, and a Patroni that hangs, which a
+// standby's may for ever. It stands beside the loop: that may wait for an API server or a database that does not answer, and
+// the fence must close in time all the same.
 type guard struct {
 	supervisor *supervise.Supervisor
 	patroni    patroni.Client
@@ -28,20 +38,26 @@ type guard struct {
 	// primary is what Patroni said last: one that does not answer has not said anything else.
 	primary       bool
 	storeLastSeen int64
+	heard         time.Time // When Patroni was seen to reach its store.
 
 	// fenced says that PostgreSQL was killed, and that no primary of this instance has been confirmed since.
 	fenced atomic.Bool
 }
 
 func newGuard(a *Agent, s *supervise.Supervisor) *guard {
-	return &guard{supervisor: s, metrics: a.metrics, log: a.log, ttl: a.ttl, fence: fence.New(a.ttl(), time.Now())}
+	now := time.Now()
+	return &guard{supervisor: s, metrics: a.metrics, log: a.log, ttl: a.ttl, fence: fence.New(a.ttl(), now), heard: now}
 }
 
 // run goes on while the instance ends, too: a Patroni that hangs then leaves a primary behind.
 func (g *guard) run(ctx context.Context) {
 	for {
 		g.look(context.WithoutCancel(ctx), ctx.Err() != nil)
-		time.Sleep(tick)
+		if g.primary {
+			time.Sleep(tick)
+		} else {
+			time.Sleep(standbyTick)
+		}
 	}
 }
 
@@ -49,7 +65,9 @@ func (g *guard) look(ctx context.Context, ending bool) {
 	confirmed := g.confirmed(ctx)
 	if confirmed {
 		g.fenced.Store(false)
+		g.heard = time.Now()
 	}
+	g.rousePatroni(ctx)
 	if !g.fence.MustKill(fence.Observation{Primary: g.primary, Confirmed: confirmed}, time.Now()) {
 		return
 	}
@@ -64,6 +82,20 @@ func (g *guard) look(ctx context.Context, ending bool) {
 		return
 	}
 	g.fence, g.primary = fence.New(g.ttl(), time.Now()), false
+}
+
+// rousePatroni starts a Patroni again that hangs. PostgreSQL goes on meanwhile.
+func (g *guard) rousePatroni(ctx context.Context) {
+	if time.Since(g.heard) < patroniPatience || g.patroni.Alive(ctx) {
+		return
+	}
+	g.log.Error("Patroni hangs; it is killed and started again")
+	if err := g.supervisor.KillPatroni(); err != nil {
+		g.log.Error("Cannot kill Patroni; it is tried again", "error", err.Error())
+		return
+	}
+	g.heard = time.Now()
+	g.metrics.Count(metrics.EventHealed)
 }
 
 // confirmed says whether Patroni holds the primary in check: it has reached its store since it was asked before, or all

@@ -53,6 +53,13 @@ func TestStalls(t *testing.T) {
 		w.waitWriting()
 		t.Logf("%s stalls for 4 s: no row was acknowledged for %s", name, w.gap(since))
 	}
+	t.Log("Patroni of a standby stalls for good")
+	d.mustInInstance(d.standby(), stallPatroni)
+	d.eventually(rolloutLimit, "The claim says that not all instances serve", func(ctx context.Context) (string, bool) {
+		state, said := d.rollout(ctx)
+		return said, state != v1alpha1.RolloutComplete
+	})
+	d.waitRollout(v1alpha1.RolloutComplete)
 	if now := d.waitPrimary(""); now != first {
 		t.Errorf("after stalls of a moment the primary is %s; want %s as before", now, first)
 	}
