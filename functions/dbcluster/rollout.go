@@ -139,6 +139,11 @@ func waitsForInstances(c cluster, seen facts, p plan) []string {
 			waits = append(waits, fmt.Sprintf("Waiting for the standby %s to follow the primary.", name))
 		}
 	}
+	for _, r := range reports {
+		if r.Role == instance.RolePrimary && r.Name != leader.Name {
+			waits = append(waits, fmt.Sprintf("Waiting for the instance %s, which was the primary, to report what it is now.", r.Name))
+		}
+	}
 	needed, confirming := synchrony(leader.Report)
 	if c.Instances > 1 && c.Synchronous != v1alpha1.SynchronyOff && (needed == 0 || confirming < needed) {
 		waits = append(waits, "Waiting for commits to wait for a standby.")
