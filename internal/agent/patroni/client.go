@@ -34,7 +34,6 @@ type Member struct {
 	Role             string `json:"role"`
 	ServerVersion    int    `json:"server_version"`
 	Timeline         int    `json:"timeline"`
-	PendingRestart   bool   `json:"pending_restart"`
 	SystemIdentifier string `json:"database_system_identifier"`
 	StoreLastSeen    int64  `json:"dcs_last_seen"`
 	FailsafeActive   bool   `json:"failsafe_mode_is_active"`

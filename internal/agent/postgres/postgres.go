@@ -59,10 +59,10 @@ func withConnection(ctx context.Context, task func(ctx context.Context, c *pgx.C
 	return errors.Join(task(ctx, c), c.Close(ctx))
 }
 
-// Settings returns what the named settings are now, by name.
+// Settings returns what the named settings are now, and all that wait for a restart, by name.
 func Settings(ctx context.Context, names []string) (map[string]Setting, error) {
 	const query = `SELECT name, coalesce(setting, ''), coalesce(unit, ''), coalesce(current_setting(name, true), ''), context, source, pending_restart
-FROM pg_settings WHERE name = ANY($1)`
+FROM pg_settings WHERE name = ANY($1) OR pending_restart`
 	found := map[string]Setting{}
 	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, names)

@@ -78,7 +78,7 @@ func Build(f Facts) instance.Report {
 	}
 	r.Parameters = shown(f)
 	r.PendingRestart = PendingRestart(f)
-	if f.Given && len(r.PendingRestart) == 0 && !f.Member.PendingRestart && len(Different(f)) == 0 {
+	if f.Given && len(r.PendingRestart) == 0 && len(Different(f)) == 0 {
 		r.ParametersHash = f.Config.ParametersHash
 	}
 	return r
@@ -96,7 +96,8 @@ func Different(f Facts) []string {
 	return names
 }
 
-// PendingRestart returns the names of the settings that wait for a restart, sorted.
+// PendingRestart returns the names of the settings that wait for a restart, sorted. PostgreSQL says so itself: Patroni has a flag
+// of its own, which stays when the setting that it was set for has become what is wanted.
 func PendingRestart(f Facts) []string {
 	names := []string{}
 	for name, s := range f.Settings {

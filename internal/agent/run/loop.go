@@ -334,7 +334,7 @@ func (l *loop) noteRefusedParameters(ctx context.Context) {
 // on its way.
 func (l *loop) restartNeeded(facts report.Facts) bool {
 	pending := report.PendingRestart(facts)
-	if !facts.Given || len(pending) == 0 && !facts.Member.PendingRestart {
+	if !facts.Given || len(pending) == 0 {
 		l.pendingSince = time.Time{}
 		return false
 	}
