@@ -40,7 +40,7 @@ type guard struct {
 	storeLastSeen int64
 	heard         time.Time // When Patroni was seen to reach its store.
 
-	// fenced says that PostgreSQL was killed, and that no primary of this instance has been confirmed since.
+	// fenced says that PostgreSQL was killed, and was not seen to run since.
 	fenced atomic.Bool
 }
 
@@ -64,7 +64,6 @@ func (g *guard) run(ctx context.Context) {
 func (g *guard) look(ctx context.Context, ending bool) {
 	confirmed := g.confirmed(ctx)
 	if confirmed {
-		g.fenced.Store(false)
 		g.heard = time.Now()
 	}
 	g.rousePatroni(ctx)

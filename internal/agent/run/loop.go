@@ -115,7 +115,7 @@ func (l *loop) turn(ctx context.Context) {
 	l.complain("Patroni's configuration", l.keepPatroniConfig(config))
 	l.supervisor.Look()
 	member := l.observe(ctx)
-	l.noteHealth()
+	l.noteHealth(member)
 	l.lookAtVolume(ctx, config)
 	l.lookAtMounts(ctx, config)
 	if l.primary {
@@ -173,8 +173,11 @@ func (l *loop) observe(ctx context.Context) *patroni.Member {
 }
 
 // noteHealth reports what the guard and the checkup have found.
-func (l *loop) noteHealth() {
+func (l *loop) noteHealth(member *patroni.Member) {
 	now := time.Now()
+	if member != nil && member.State == "running" {
+		l.guard.fenced.Store(false)
+	}
 	if l.guard.fenced.Load() {
 		l.incidents.raise(incidentFenced, fmt.Sprintf("Patroni did not renew the leader lock for almost %s, so PostgreSQL was killed before another instance could become primary. It starts again by itself; look for what stalled the node %s.", l.ttl(), l.env.Node), now)
 	} else {

@@ -54,6 +54,7 @@ func TestStalls(t *testing.T) {
 		t.Logf("%s stalls for 4 s: no row was acknowledged for %s", name, w.gap(since))
 	}
 	t.Log("Patroni of a standby stalls for good")
+	d.waitRollout(v1alpha1.RolloutComplete)
 	d.mustInInstance(d.standby(), stallPatroni)
 	d.eventually(rolloutLimit, "The claim says that not all instances serve", func(ctx context.Context) (string, bool) {
 		state, said := d.rollout(ctx)
