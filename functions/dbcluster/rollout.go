@@ -134,6 +134,17 @@ func waitsForInstances(c cluster, seen facts, p plan) []string {
 	if leader == nil {
 		return append(waits, "Waiting for an instance to become the primary.")
 	}
+	waits = append(waits, waitsForFollowers(c, reports, *leader)...)
+	needed, confirming := synchrony(leader.Report)
+	if c.Instances > 1 && c.Synchronous != v1alpha1.SynchronyOff && (needed == 0 || confirming < needed) {
+		waits = append(waits, "Waiting for commits to wait for a standby.")
+	}
+	return waits
+}
+
+// waitsForFollowers returns what is waited for until every other instance follows the primary, and says so.
+func waitsForFollowers(c cluster, reports []reported, leader reported) []string {
+	var waits []string
 	for ordinal := range c.Instances {
 		if name := c.Pod(ordinal); name != leader.Name && !follows(leader.Report, name) {
 			waits = append(waits, fmt.Sprintf("Waiting for the standby %s to follow the primary.", name))
@@ -143,10 +154,6 @@ func waitsForInstances(c cluster, seen facts, p plan) []string {
 		if r.Role == instance.RolePrimary && r.Name != leader.Name {
 			waits = append(waits, fmt.Sprintf("Waiting for the instance %s, which was the primary, to report what it is now.", r.Name))
 		}
-	}
-	needed, confirming := synchrony(leader.Report)
-	if c.Instances > 1 && c.Synchronous != v1alpha1.SynchronyOff && (needed == 0 || confirming < needed) {
-		waits = append(waits, "Waiting for commits to wait for a standby.")
 	}
 	return waits
 }

@@ -154,6 +154,11 @@ type Handover struct {
 	To string
 }
 
+// Concerns says whether another instance is to take over from a primary. A Failover names none.
+func (h Handover) Concerns(primary string) bool {
+	return h.From == primary || h.From == "" && h.To != ""
+}
+
 // Handover reads the request that Patroni has not carried out yet. It is empty when there is none.
 func (c *Client) Handover(ctx context.Context) (Handover, error) {
 	m, err := c.configMap(ctx, c.cluster.PatroniFailover())

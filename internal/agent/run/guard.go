@@ -49,16 +49,19 @@ func newGuard(a *Agent, s *supervise.Supervisor) *guard {
 	return &guard{supervisor: s, metrics: a.metrics, log: a.log, ttl: a.ttl, fence: fence.New(a.ttl(), now), heard: now}
 }
 
-// run goes on while the instance ends, too: a Patroni that hangs then leaves a primary behind.
+// run goes on while the instance ends, too, and until its process does: a Patroni that hangs then leaves a primary behind.
 func (g *guard) run(ctx context.Context) {
 	for {
 		g.look(context.WithoutCancel(ctx), ctx.Err() != nil)
-		if g.primary {
-			time.Sleep(tick)
-		} else {
-			time.Sleep(standbyTick)
-		}
+		<-time.After(g.pause())
 	}
+}
+
+func (g *guard) pause() time.Duration {
+	if g.primary {
+		return tick
+	}
+	return standbyTick
 }
 
 func (g *guard) look(ctx context.Context, ending bool) {

@@ -89,9 +89,7 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 		a.log.Warn("Cannot tell whether another instance is to take over; the leader lock is not released early", "error", err.Error())
 		return
 	}
-	// A Failover names no primary.
-	asked := handover.From == a.env.Pod || handover.From == "" && handover.To != ""
-	if !crashed && !stopping && !asked || crashed && !asked && config.Health.NoFailover {
+	if !goesOn(handover.Concerns(a.env.Pod), crashed, stopping, config.Health.NoFailover) {
 		return
 	}
 	if handover != (kube.Handover{}) {
@@ -117,6 +115,17 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 		a.metrics.Count(metrics.EventReleased)
 		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed, "heir", heir)
 	}
+}
+
+// goesOn says whether the lock goes to another instance: that was asked for, or this one failed, or it ends.
+func goesOn(asked, crashed, stopping, noFailover bool) bool {
+	switch {
+	case asked:
+		return true
+	case crashed:
+		return !noFailover
+	}
+	return stopping
 }
 
 // GiveUpEarly gives up what the container before this one left, in the Pod's first container: the second starts the better part

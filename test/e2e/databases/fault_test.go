@@ -199,7 +199,7 @@ func TestPrimaryAndStandbyLost(t *testing.T) {
 	d := s.create("two", clusterSpec("17", 2))
 	w := d.write()
 	cluster := localCluster()
-	primary := d.primaryAwayFromFirstNode()
+	d.primaryAwayFromFirstNode()
 	lost := []string{}
 	for _, i := range d.status().Instances {
 		if d.node(i.Name) != layout.ControlPlane().Name() {
@@ -240,7 +240,7 @@ func TestPrimaryAndStandbyLost(t *testing.T) {
 	w.check()
 
 	t.Log("The same, and a Failover that may lose something")
-	primary = d.primaryAwayFromFirstNode()
+	primary := d.primaryAwayFromFirstNode()
 	stop()
 	spec := d.operation(time.Now())
 	spec["allowDataLoss"] = true
