@@ -74,14 +74,13 @@ func (c *checkup) run(ctx context.Context) {
 func (c *checkup) examine(ctx context.Context, patience time.Duration) health.Sign {
 	answer := postgres.Ask(ctx, patience)
 	member, err := c.patroni.Member(ctx)
-	if err != nil {
-		return health.Sign{Silent: answer == postgres.Silent} // Whether it may be the primary is the guard's concern.
-	}
-	sign := health.Sign{Silent: answer == postgres.Silent, Primary: member.IsPrimary()}
+	sign := health.Sign{Silent: answer == postgres.Silent, Primary: err == nil && member.IsPrimary()}
 	switch {
 	case sign.Silent && sign.Primary:
 		sign.CanFailOver = c.current().Synchronous != synchronyOff && c.standbyAnswers(ctx)
-	case !sign.Silent && !sign.Primary:
+	case sign.Silent || sign.Primary:
+	case err == nil, answer == postgres.Busy:
+		// A Patroni that waits for a PostgreSQL which starts takes long to answer.
 		sign.Astray = c.astray(ctx, answer, member)
 	}
 	return sign
