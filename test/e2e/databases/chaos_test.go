@@ -47,7 +47,7 @@ func faults() []randomFault {
 	return []randomFault{
 		script("SIGKILL of the postmaster", killPostmaster),
 		script("SIGKILL of Patroni", killPatroni),
-		script("SIGKILL of Patroni and all of PostgreSQL", `kill -9 $(`+allPIDs+`)`),
+		script("SIGKILL of Patroni and all of PostgreSQL", killAll),
 		script("SIGSTOP of Patroni", stallPatroni),
 		script("SIGSTOP of the postmaster", stallPostmaster),
 		script("SIGSTOP of Patroni and all of PostgreSQL", stallAll),

@@ -27,10 +27,10 @@ const (
 	stallPostmaster = `kill -STOP $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)`
 	wakePostmaster  = `kill -CONT $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)`
 
-	// all but the agent and this shell.
-	allPIDs  = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) echo ${p#/proc/};; esac; done`
-	stallAll = `kill -STOP $(` + allPIDs + `)`
-	wakeAll  = `kill -CONT $(` + allPIDs + `)`
+	// Patroni and all of PostgreSQL, whose backends may end meanwhile.
+	killAll  = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) kill -9 ${p#/proc/} || true;; esac; done`
+	stallAll = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) kill -STOP ${p#/proc/} || true;; esac; done`
+	wakeAll  = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) kill -CONT ${p#/proc/} || true;; esac; done`
 
 	fillDisk  = `fallocate -l $(df -B1 --output=avail /var/lib/xdbcluster | tail -1) /var/lib/xdbcluster/filler 2>/dev/null || true; dd if=/dev/zero of=/var/lib/xdbcluster/filler.rest bs=8k 2>/dev/null || true; df --output=avail /var/lib/xdbcluster | tail -1`
 	emptyDisk = `rm -f /var/lib/xdbcluster/filler /var/lib/xdbcluster/filler.rest`
@@ -436,7 +436,7 @@ func TestFailoverDuringChanges(t *testing.T) {
 		}, 3 * time.Second},
 		{"a standby is copied anew", func() {
 			standby := d.standby()
-			d.mustInInstance(standby, "rm -rf /var/lib/xdbcluster/*/pgdata; "+`kill -9 $(`+allPIDs+`)`)
+			d.mustInInstance(standby, "rm -rf /var/lib/xdbcluster/*/pgdata; "+killAll)
 		}, 2 * time.Second},
 	} {
 		since := time.Now()
