@@ -41,6 +41,6 @@ func Compose(in compose.Input) (compose.Output, error) {
 		Conditions: told,
 		Events:     append(events(seen, told), primaries.events(c, seen)...),
 		Requires:   requires(c, seen),
-		TTL:        ttl(p, in.Now),
+		TTL:        ttl(p, r, in.Now),
 	}, nil
 }

@@ -21,6 +21,9 @@ const (
 	// certificates, and in case a change was missed.
 	callAgain = 24 * time.Hour
 
+	// callAgainUnsettled is the longest that one goes unlooked at that is not as it should be.
+	callAgainUnsettled = 30 * time.Second
+
 	// expiryWarning is how long before its end a certificate that the user renews becomes an incident.
 	expiryWarning = 14 * 24 * time.Hour
 )
@@ -353,8 +356,12 @@ func worthAnEvent(c compose.Condition, before conditionFacts) (compose.Severity,
 	return "", false
 }
 
-// ttl returns when the function is to be called again though nothing changed.
-func ttl(p plan, now time.Time) time.Duration {
+// ttl returns when the function is to be called again though nothing changed. A cluster that is not as it should be is looked at
+// often: Crossplane closes its eyes to composed objects that change too often, and would not see the last change of many.
+func ttl(p plan, r rollout, now time.Time) time.Duration {
+	if r.State != v1alpha1.RolloutComplete {
+		return callAgainUnsettled
+	}
 	wait := callAgain
 	for _, event := range []time.Time{p.Lifetime.RenewAt, p.Lifetime.End} {
 		if !event.IsZero() {
