@@ -104,11 +104,15 @@ e2e: ## Run the end-to-end tests on the local cluster, or on the one KUBECONFIG 
 
 .PHONY: test-faults
 test-faults: ## Run the long end-to-end tests of clusters with standbys, on three nodes; FAULTS="nodes random" for some of the groups.
-	@for group in $(FAULTS); do go run ./test/e2e --faults $$group --nodes 3 --timeout 60m; done
+	@for group in $(FAULTS); do go run ./test/e2e --group $$group --nodes 3 --timeout 60m; done
+
+.PHONY: test-backup
+test-backup: ## Run the long end-to-end tests of backups and restores, on three nodes.
+	go run ./test/e2e --group backup --nodes 3 --timeout 60m
 
 .PHONY: chaos
 chaos: ## Disturb a database at random for MINUTES, with faults that SEED decides.
-	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) go run ./test/e2e --faults random --nodes 3 --timeout $$(($(MINUTES) + 20))m
+	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) go run ./test/e2e --group random --nodes 3 --timeout $$(($(MINUTES) + 20))m
 
 .PHONY: fuzz
 fuzz: ## Fuzz the function for FUZZTIME.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/yaml"
@@ -105,7 +106,7 @@ func checkMetrics(t *testing.T, where, expression string, there []string) {
 	}
 }
 
-// served are the names of the metrics of a primary that has an incident.
+// served are the names of the metrics of a primary that has an incident and is backed up.
 func served(t *testing.T) []string {
 	t.Helper()
 	c := metrics.New("db", "db-0")
@@ -113,6 +114,8 @@ func served(t *testing.T) []string {
 		Role: instance.RolePrimary, Incidents: []instance.Incident{{Code: "DataDiskFilling"}},
 		Replication: &instance.Replication{Standbys: []instance.Standby{{Name: "db-1"}}},
 	}, 0, true)
+	now := time.Now()
+	c.Archived(&metrics.Backups{Since: now, LastArchived: now, Stops: []time.Time{now}})
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(c)
 	families, err := registry.Gather()

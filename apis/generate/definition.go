@@ -54,6 +54,14 @@ func kinds() []kind {
 			folder: "failover", claim: v1alpha1.KindFailover, composite: v1alpha1.KindXFailover, shortName: "dbfo",
 			columns: operationColumns(), exampleOf: "failover.yaml",
 		},
+		{
+			folder: "backupplan", claim: v1alpha1.KindBackupPlan, composite: v1alpha1.KindXBackupPlan, shortName: "dbbp",
+			columns: backupPlanColumns(), exampleOf: "backupplan.yaml",
+		},
+		{
+			folder: "backup", claim: v1alpha1.KindBackup, composite: v1alpha1.KindXBackup, shortName: "dbb",
+			columns: backupColumns(), exampleOf: "backup.yaml",
+		},
 	}
 }
 
@@ -120,6 +128,34 @@ func operationColumns() []extv1.CustomResourceColumnDefinition {
 		{Name: "PRIMARY", Type: "string", JSONPath: ".status.newPrimary", Description: "The Pod that is the primary since."},
 		{Name: "PAUSE", Type: "string", JSONPath: ".status.writePause", Description: "How long nobody could write."},
 		{Name: "MESSAGE", Type: "string", JSONPath: ".status.message", Description: "What it waits for, what was done, or why not.", Priority: 1},
+	}
+}
+
+// backupPlanColumns show at a glance whether the cluster could be restored, and to what.
+func backupPlanColumns() []extv1.CustomResourceColumnDefinition {
+	return []extv1.CustomResourceColumnDefinition{
+		{Name: "CLUSTER", Type: "string", JSONPath: ".spec.dbclusterRef", Description: "The DBCluster."},
+		{Name: "PHASE", Type: "string", JSONPath: ".status.phase", Description: "What the plan is doing."},
+		{Name: "LAST", Type: "date", JSONPath: ".status.lastBackupTime", Description: "When the newest backup was complete."},
+		{Name: "NEXT", Type: "string", JSONPath: ".status.nextBackupTime", Description: "When the next backup is due."},
+		{Name: "BACKUPS", Type: "integer", JSONPath: ".status.repository.backups", Description: "How many backups there are."},
+		{Name: "ARCHIVE", Type: "string", JSONPath: ".status.archive.state", Description: "How archiving WAL goes."},
+		{Name: "WINDOW-BEGIN", Type: "string", JSONPath: ".status.recoveryWindow.begin", Description: "The earliest moment that can be restored.", Priority: 1},
+		{Name: "WINDOW-END", Type: "string", JSONPath: ".status.recoveryWindow.end", Description: "The latest moment that can be restored.", Priority: 1},
+	}
+}
+
+// backupColumns show at a glance how a backup ended.
+func backupColumns() []extv1.CustomResourceColumnDefinition {
+	return []extv1.CustomResourceColumnDefinition{
+		{Name: "CLUSTER", Type: "string", JSONPath: ".spec.dbclusterRef", Description: "The DBCluster."},
+		{Name: "PHASE", Type: "string", JSONPath: ".status.phase", Description: "How far it is."},
+		{Name: "TYPE", Type: "string", JSONPath: ".status.type", Description: "How much was copied."},
+		{Name: "COMPLETE", Type: "date", JSONPath: ".status.completeTime", Description: "When it was complete."},
+		{Name: "DURATION", Type: "string", JSONPath: ".status.duration", Description: "How long it took."},
+		{Name: "SIZE", Type: "string", JSONPath: ".status.size.repository", Description: "What it added to the store."},
+		{Name: "LABEL", Type: "string", JSONPath: ".status.label", Description: "pgBackRest's name for it.", Priority: 1},
+		{Name: "MESSAGE", Type: "string", JSONPath: ".status.message", Description: "What it waits for, or why it failed.", Priority: 1},
 	}
 }
 

@@ -136,3 +136,70 @@ const ReasonOutcomeUnknown = "OutcomeUnknown"
 
 // ReasonOrphaned of a composite says that the claim has another composite resource than this one.
 const ReasonOrphaned = "Orphaned"
+
+// Types of conditions of BackupPlans.
+const (
+	// ConditionLocationAccepted is True when all is known that is needed to get into the store. While it is False, what was
+	// accepted last stays in force.
+	ConditionLocationAccepted = "LocationAccepted"
+
+	// ConditionScheduleAccepted is True when the schedules can be kept. While it is False, those before stay in force.
+	ConditionScheduleAccepted = "ScheduleAccepted"
+
+	// ConditionArchiving is True while the store takes every WAL segment.
+	ConditionArchiving = "Archiving"
+
+	// ConditionBackedUp is True while there is a backup, and none is overdue.
+	ConditionBackedUp = "BackedUp"
+)
+
+// Reasons of LocationAccepted, beside ReasonAccepted.
+const (
+	// ReasonCredentialsMissing: a Secret that the claim names does not exist.
+	ReasonCredentialsMissing = "CredentialsMissing"
+
+	// ReasonCredentialsRefused: a Secret that the claim names lacks something, or holds what cannot be used.
+	ReasonCredentialsRefused = "CredentialsRefused"
+
+	// ReasonLocationRefused: the location itself cannot be used.
+	ReasonLocationRefused = "LocationRefused"
+
+	// ReasonOtherPlan: the DBCluster has another BackupPlan.
+	ReasonOtherPlan = "OtherPlan"
+)
+
+// Reasons of Archiving.
+const (
+	// ReasonArchiving: the store takes every WAL segment.
+	ReasonArchiving = "Archiving"
+
+	// ReasonArchiveStarting: the store was not seen to work yet.
+	ReasonArchiveStarting = "Starting"
+
+	// ReasonArchivingFails: the store does not take WAL, which waits on the data volume.
+	ReasonArchivingFails = "ArchivingFails"
+
+	// ReasonRepositoryUnusable: the store was never seen to work.
+	ReasonRepositoryUnusable = "RepositoryUnusable"
+
+	// ReasonClusterMissing: there is no DBCluster of the name.
+	ReasonClusterMissing = "ClusterMissing"
+
+	// ReasonClusterStopped: the DBCluster is stopped.
+	ReasonClusterStopped = "ClusterStopped"
+
+	// ReasonNoPrimary: no instance of the DBCluster says that it is the primary.
+	ReasonNoPrimary = "NoPrimary"
+)
+
+// Reasons of BackedUp.
+const (
+	// ReasonBackedUp: there is a backup, and none is overdue.
+	ReasonBackedUp = "BackedUp"
+
+	// ReasonNoBackup: there is no backup that could be restored.
+	ReasonNoBackup = "NoBackup"
+
+	// ReasonBackupOverdue: a backup was due, and is not there.
+	ReasonBackupOverdue = "BackupOverdue"
+)

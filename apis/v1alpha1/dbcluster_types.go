@@ -58,6 +58,7 @@ const (
 // DBClusterSpec is what a DBCluster is to be.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.availability) || !has(self.availability.synchronous) || self.availability.synchronous != 'Required' || self.primarySpec.version != '15'",message="availability.synchronous cannot be Required with version 15, whose Patroni 3.0.2 can then block writes for ever: set it to Preferred, or use version 17"
+// +kubebuilder:validation:XValidation:rule="has(self.bootstrap) == has(oldSelf.bootstrap) && (!has(self.bootstrap) || self.bootstrap == oldSelf.bootstrap)",message="bootstrap says with which database a new cluster begins, and cannot be added, changed or removed later: create another DBCluster"
 type DBClusterSpec struct {
 	// DatabaseEngine is the database program.
 	//
@@ -106,6 +107,85 @@ type DBClusterSpec struct {
 
 	// PrimarySpec describes the primary and with it every instance of the cluster.
 	PrimarySpec PrimarySpec `json:"primarySpec"`
+
+	// Bootstrap says with which database a new cluster begins. By default with an empty one. A cluster that has a database is not
+	// touched by it.
+	//
+	// +optional
+	Bootstrap *BootstrapSpec `json:"bootstrap,omitempty"`
+}
+
+// BootstrapSpec says with which database a new cluster begins.
+type BootstrapSpec struct {
+	// Restore says that it begins with one from a backup.
+	Restore RestoreSpec `json:"restore"`
+}
+
+// PlanOwner is a DBCluster whose BackupPlan is meant.
+//
+// +kubebuilder:validation:Enum=Source;Self
+type PlanOwner string
+
+// Owners of BackupPlans.
+const (
+	PlanOfSource PlanOwner = "Source"
+	PlanOfSelf   PlanOwner = "Self"
+)
+
+// RestoreSpec says which database a new cluster begins with, and up to where. Without backup, pointInTime and lsn it is all that
+// was archived.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.backup), has(self.pointInTime), has(self.lsn)].filter(given, given).size() <= 1",message="backup, pointInTime and lsn each say up to where to restore: keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.sourceNamespace) || (has(self.backupPlanOf) && self.backupPlanOf == 'Self')",message="BackupPlans are looked for in this namespace only: with sourceNamespace, set backupPlanOf to Self and give this DBCluster a BackupPlan with the same location"
+type RestoreSpec struct {
+	// SourceDBCluster is the name of the DBCluster that was backed up. It need not exist any more.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=46
+	SourceDBCluster string `json:"sourceDBCluster"`
+
+	// SourceNamespace is the namespace that it was in. By default the claim's.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	SourceNamespace string `json:"sourceNamespace,omitempty"`
+
+	// BackupPlanOf says whose BackupPlan, in the claim's namespace, has the location of the backups and the credentials to read
+	// them: that of sourceDBCluster, or with Self that of this DBCluster. Nothing is restored before there is one.
+	//
+	// +kubebuilder:default=Source
+	// +optional
+	BackupPlanOf PlanOwner `json:"backupPlanOf,omitempty"`
+
+	// Incarnation of the source's database, as the last part of status.repository.path of a BackupPlan names it. By default the
+	// newest one that has the target.
+	//
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{16}$')",message="incarnation must be 16 hexadecimal digits, as the last part of status.repository.path of a BackupPlan"
+	// +optional
+	Incarnation string `json:"incarnation,omitempty"`
+
+	// Backup is the label of a backup: what was there when it was complete, and nothing later.
+	//
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$')",message="backup must be the label of a backup, for example 20261123-020000F or 20261123-020000F_20261124-020000I: status.label of a Backup has it"
+	// +optional
+	Backup string `json:"backup,omitempty"`
+
+	// PointInTime up to which transactions are restored, those that were committed at just that time included, for example
+	// 2026-11-23T14:59:59.5+01:00.
+	//
+	// +kubebuilder:validation:Format=date-time
+	// +optional
+	PointInTime string `json:"pointInTime,omitempty"`
+
+	// LSN is the position in the WAL up to which it is replayed, for example 0/3000028.
+	//
+	// +kubebuilder:validation:MaxLength=17
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$')",message="lsn must be a position in the WAL as PostgreSQL writes it, for example 0/3000028"
+	// +optional
+	LSN string `json:"lsn,omitempty"`
 }
 
 // TLSSpec sets the certificate that PostgreSQL serves.

@@ -1,4 +1,4 @@
-// Command agent is PID 1 of every database container, and what Jobs that carry out operations run.
+// Command agent is PID 1 of every database container, and what Jobs that carry out operations and backups run.
 package main
 
 import (
@@ -10,10 +10,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
+	"github.com/xdbcluster/xdbcluster/internal/agent/backup"
 	"github.com/xdbcluster/xdbcluster/internal/agent/operate"
 	"github.com/xdbcluster/xdbcluster/internal/agent/prepare"
 	"github.com/xdbcluster/xdbcluster/internal/agent/run"
@@ -23,7 +26,9 @@ type commands struct {
 	Prepare    prepareCommand    `cmd:"" help:"Check that an instance has all it needs."`
 	Run        runCommand        `cmd:"" help:"Run an instance until told to stop."`
 	MayPromote mayPromoteCommand `cmd:"" help:"Say whether the instance may be promoted where standbys do not take over by themselves."`
+	Archive    archiveCommand    `cmd:"" name:"pgbackrest-archive" help:"Take a segment of the write-ahead log to the repository: PostgreSQL's archive_command."`
 	Operate    operateCommand    `cmd:"" help:"Carry out the operation that the environment holds, once."`
+	Backup     backupCommand     `cmd:"" help:"Take the backup that the environment holds, once."`
 }
 
 type prepareCommand struct{}
@@ -71,6 +76,29 @@ func agent() (*run.Agent, error) {
 	}, log)
 }
 
+type archiveCommand struct {
+	Segment string `arg:"" help:"The segment's file."`
+}
+
+func (c archiveCommand) Run(ctx context.Context) error {
+	return archive.Push(ctx, archive.Folder(), c.Segment, time.Now())
+}
+
+type backupCommand struct{}
+
+func (backupCommand) Run(ctx context.Context) error {
+	task := instance.BackupTask{}
+	if err := json.Unmarshal([]byte(os.Getenv(instance.EnvBackup)), &task); err != nil {
+		return fmt.Errorf("cannot parse the backup in %s: %w", instance.EnvBackup, err)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	taker, err := backup.New(task, os.Getenv(instance.EnvPodNamespace), os.Getenv(instance.EnvPodName), log)
+	if err != nil {
+		return err
+	}
+	return taker.Run(ctx)
+}
+
 type operateCommand struct{}
 
 func (operateCommand) Run(ctx context.Context) error {
@@ -93,7 +121,7 @@ func (operateCommand) Run(ctx context.Context) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	k := kong.Parse(&commands{}, kong.Description("Run one instance of a database cluster, or carry out an operation on it."))
+	k := kong.Parse(&commands{}, kong.Description("Run one instance of a database cluster, carry out an operation on it, or back it up."))
 	k.BindTo(ctx, (*context.Context)(nil))
 	if err := k.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

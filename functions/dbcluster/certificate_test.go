@@ -31,10 +31,10 @@ func TestPlanCertificate(t *testing.T) {
 	}
 	ownData := certificateData(own, own, authority.Certificate, authority.Certificate)
 	givenData := certificateData(given, own, users.Certificate, authority.Certificate)
-	secret := lookup{Answered: true, Data: map[string][]byte{
+	secret := compose.Lookup{Answered: true, Data: map[string][]byte{
 		instance.KeyCertificate: given.Certificate, instance.KeyPrivateKey: given.Key, instance.KeyAuthority: users.Certificate,
 	}}
-	without := lookup{Answered: true, Data: map[string][]byte{
+	without := compose.Lookup{Answered: true, Data: map[string][]byte{
 		instance.KeyCertificate: given.Certificate, instance.KeyPrivateKey: given.Key,
 	}}
 
@@ -54,9 +54,9 @@ func TestPlanCertificate(t *testing.T) {
 		"Due":                {reason: "One that is due is replaced.", seen: facts{Authority: &authority, Certificate: ownData}, after: 60 * day, verdict: v1alpha1.ReasonIssued, serves: "new"},
 		"Given":              {reason: "The user's is served.", tls: true, seen: facts{Authority: &authority, Certificate: ownData, GivenCertificate: secret}, verdict: v1alpha1.ReasonGiven, serves: "given"},
 		"GivenToNew":         {reason: "Also by a new cluster.", tls: true, seen: facts{Authority: &authority, GivenCertificate: secret}, verdict: v1alpha1.ReasonGiven, serves: "given"},
-		"GivenMissing":       {reason: "A running cluster goes on with what it has.", tls: true, seen: facts{Authority: &authority, Certificate: givenData, GivenCertificate: lookup{Answered: true}}, verdict: v1alpha1.ReasonCertificateSecretMissing, stalls: true, serves: "given"},
-		"GivenMissingOwn":    {reason: "Its own certificate is renewed meanwhile.", tls: true, seen: facts{Authority: &authority, Certificate: ownData, GivenCertificate: lookup{Answered: true}}, after: 60 * day, verdict: v1alpha1.ReasonCertificateSecretMissing, stalls: true, serves: "new"},
-		"GivenMissingNew":    {reason: "A new cluster waits.", tls: true, seen: facts{Authority: &authority, GivenCertificate: lookup{Answered: true}}, verdict: v1alpha1.ReasonCertificateSecretMissing, stalls: true, serves: "nothing"},
+		"GivenMissing":       {reason: "A running cluster goes on with what it has.", tls: true, seen: facts{Authority: &authority, Certificate: givenData, GivenCertificate: compose.Lookup{Answered: true}}, verdict: v1alpha1.ReasonCertificateSecretMissing, stalls: true, serves: "given"},
+		"GivenMissingOwn":    {reason: "Its own certificate is renewed meanwhile.", tls: true, seen: facts{Authority: &authority, Certificate: ownData, GivenCertificate: compose.Lookup{Answered: true}}, after: 60 * day, verdict: v1alpha1.ReasonCertificateSecretMissing, stalls: true, serves: "new"},
+		"GivenMissingNew":    {reason: "A new cluster waits.", tls: true, seen: facts{Authority: &authority, GivenCertificate: compose.Lookup{Answered: true}}, verdict: v1alpha1.ReasonCertificateSecretMissing, stalls: true, serves: "nothing"},
 		"GivenIncomplete":    {reason: "Clients need ca.crt.", tls: true, seen: facts{Authority: &authority, Certificate: ownData, GivenCertificate: without}, verdict: v1alpha1.ReasonCertificateRefused, stalls: true, serves: "own"},
 		"GivenOver":          {reason: "One that has ended is not taken over.", tls: true, seen: facts{Authority: &authority, Certificate: givenData, GivenCertificate: secret}, after: 91 * day, verdict: v1alpha1.ReasonCertificateRefused, stalls: true, serves: "given"},
 		"GivenNotLookedUp":   {reason: "Before the answer nothing changes.", tls: true, seen: facts{Authority: &authority, Certificate: givenData}, verdict: v1alpha1.ReasonCertificateSecretMissing, serves: "given"},

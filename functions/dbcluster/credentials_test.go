@@ -22,12 +22,12 @@ func demo() cluster {
 }
 
 func TestPlanPassword(t *testing.T) {
-	secret := func(value string) lookup {
-		return lookup{Answered: true, Data: map[string][]byte{"demo": []byte(value)}}
+	secret := func(value string) compose.Lookup {
+		return compose.Lookup{Answered: true, Data: map[string][]byte{"demo": []byte(value)}}
 	}
 	cases := map[string]struct {
 		reason   string
-		secret   lookup
+		secret   compose.Lookup
 		password string
 		verdict  string
 		stalls   bool
@@ -42,8 +42,8 @@ func TestPlanPassword(t *testing.T) {
 		"Empty":          {reason: "PostgreSQL refuses every login with it.", secret: secret(""), verdict: v1alpha1.ReasonPasswordRefused, stalls: true},
 		"OnlyNewline":    {reason: "It is empty without the newline.", secret: secret("\n"), verdict: v1alpha1.ReasonPasswordRefused, stalls: true},
 		"TooLong":        {reason: "Longer ones are a mistake.", secret: secret(strings.Repeat("x", 1025)), verdict: v1alpha1.ReasonPasswordRefused, stalls: true},
-		"KeyMissing":     {reason: "The key is the cluster's name.", secret: lookup{Answered: true, Data: map[string][]byte{"password": []byte("x")}}, verdict: v1alpha1.ReasonPasswordKeyMissing, stalls: true},
-		"SecretMissing":  {reason: "The Secret has to be created.", secret: lookup{Answered: true}, verdict: v1alpha1.ReasonPasswordSecretMissing, stalls: true},
+		"KeyMissing":     {reason: "The key is the cluster's name.", secret: compose.Lookup{Answered: true, Data: map[string][]byte{"password": []byte("x")}}, verdict: v1alpha1.ReasonPasswordKeyMissing, stalls: true},
+		"SecretMissing":  {reason: "The Secret has to be created.", secret: compose.Lookup{Answered: true}, verdict: v1alpha1.ReasonPasswordSecretMissing, stalls: true},
 		"NotLookedUp":    {reason: "Before the answer nothing is wrong.", verdict: v1alpha1.ReasonWaitingForCredentials},
 	}
 	for name, tc := range cases {

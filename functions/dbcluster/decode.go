@@ -72,6 +72,9 @@ type cluster struct {
 	// ReadReplicas says that clients may read from standbys.
 	ReadReplicas bool
 
+	// Restore says which database the cluster begins with. Nil means an empty one.
+	Restore *instance.Restore
+
 	// Health says when an instance that runs is taken for failed.
 	Health instance.Health
 }
@@ -126,6 +129,11 @@ func (c *cluster) complete(config map[string]any) error {
 		return err
 	}
 
+	restore, err := restoreOf(c.Cluster, c.Spec.Bootstrap)
+	if err != nil {
+		return err
+	}
+	c.Restore = restore
 	image, err := imageFor(c.Spec, config)
 	if err != nil {
 		return err

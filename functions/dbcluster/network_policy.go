@@ -13,14 +13,14 @@ import (
 
 // networkPolicy says who may talk to the instances and whom they may talk to. Probes come from the node, which policies do
 // not concern.
-func networkPolicy(c cluster) *applynetworkingv1.NetworkPolicyApplyConfiguration {
+func networkPolicy(c cluster, p plan) *applynetworkingv1.NetworkPolicyApplyConfiguration {
 	return applynetworkingv1.NetworkPolicy(c.NetworkPolicy(), c.Namespace).
 		WithLabels(c.Labels()).
 		WithSpec(applynetworkingv1.NetworkPolicySpec().
 			WithPodSelector(selector(c)).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
 			WithIngress(ingress(c)...).
-			WithEgress(egress(c)...))
+			WithEgress(egress(c, p)...))
 }
 
 func ingress(c cluster) []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfiguration {
@@ -35,9 +35,9 @@ func ingress(c cluster) []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfig
 		applynetworkingv1.NetworkPolicyIngressRule().
 			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni)).
 			WithFrom(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(selector(c))),
-		// Jobs that carry out operations.
+		// Jobs that carry out operations and backups.
 		applynetworkingv1.NetworkPolicyIngressRule().
-			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni)).
+			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni), tcp(instance.PortBackup)).
 			WithFrom(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(
 				metav1.LabelSelector().WithMatchLabels(map[string]string{naming.LabelOperation: c.Name}))),
 		// Prometheus, in whichever namespace it is. Metrics hold no data and no secret.
@@ -47,8 +47,8 @@ func ingress(c cluster) []*applynetworkingv1.NetworkPolicyIngressRuleApplyConfig
 	}
 }
 
-func egress(c cluster) []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration {
-	return []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration{
+func egress(c cluster, p plan) []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration {
+	rules := []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfiguration{
 		// DNS. Policies see the port of the Pod, not of the Service, and DNS servers that are not root cannot have 53: it is
 		// 5353 on OpenShift, and whatever it likes behind Kubernetes' own label. A cache on the node has no Pod to select.
 		applynetworkingv1.NetworkPolicyEgressRule().WithPorts(
@@ -63,6 +63,11 @@ func egress(c cluster) []*applynetworkingv1.NetworkPolicyEgressRuleApplyConfigur
 			WithPorts(tcp(instance.PortPostgreSQL), tcp(instance.PortPatroni)).
 			WithTo(applynetworkingv1.NetworkPolicyPeer().WithPodSelector(selector(c))),
 	}
+	for _, number := range p.Backup.Ports {
+		// A BackupPlan's store, wherever it is. The port behind a Service of it may be another one.
+		rules = append(rules, applynetworkingv1.NetworkPolicyEgressRule().WithPorts(tcp(number)))
+	}
+	return rules
 }
 
 func tcp(number int32) *applynetworkingv1.NetworkPolicyPortApplyConfiguration {

@@ -50,7 +50,7 @@ func shapes(c cluster, p plan) (map[string]any, error) {
 			naming.ObjectReadWrite:           readWriteService(c),
 			naming.ObjectPods:                podsService(c),
 			naming.ObjectPodDisruptionBudget: podDisruptionBudget(c),
-			naming.ObjectNetworkPolicy:       networkPolicy(c),
+			naming.ObjectNetworkPolicy:       networkPolicy(c, p),
 		})
 	}
 	if !p.Bare && c.ReadReplicas {
@@ -71,6 +71,9 @@ func shapes(c cluster, p plan) (map[string]any, error) {
 			return nil, err
 		}
 		shapes[naming.ObjectConfig] = config
+	}
+	if p.Backup.Certificate != nil {
+		shapes[naming.ObjectBackupCertificate] = backupCertificateSecret(c, p)
 	}
 	if p.Protected {
 		protect(shapes, c, p.ProtectDefinitions)

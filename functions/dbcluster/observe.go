@@ -1,9 +1,7 @@
 package dbcluster
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 
@@ -19,6 +17,8 @@ import (
 const (
 	requiredPassword    = "password"
 	requiredCertificate = "certificate"
+	requiredRepository  = "repository"
+	requiredSource      = "source"
 )
 
 // Keys of the Secrets that only the function knows. The others are in package instance.
@@ -51,14 +51,23 @@ type facts struct {
 	DefinitionsProtected bool
 
 	Present    map[string]bool // All observed objects by name.
-	Conditions map[string]conditionFacts
+	Conditions map[string]compose.ObservedCondition
 
 	// Succession is what the status says of primaries so far.
 	Succession succession
 
 	// Password and GivenCertificate are the user's Secrets.
-	Password         lookup
-	GivenCertificate lookup
+	Password         compose.Lookup
+	GivenCertificate compose.Lookup
+
+	// Repository is what a BackupPlan says about where backups are kept.
+	Repository compose.Lookup
+
+	// Source is what a BackupPlan says about where the backups are that the cluster begins with.
+	Source compose.Lookup
+
+	// BackupCertificate is the one of Jobs that may read the instances' files.
+	BackupCertificate map[string][]byte
 }
 
 // Credentials are the passwords that were made for a cluster.
@@ -66,15 +75,6 @@ type credentials struct {
 	Replication string
 	Rewind      string
 	Admin       string
-}
-
-// A lookup is what is known about a Secret that was asked for.
-type lookup struct {
-	// Answered says that it was looked up. Until then nothing is known.
-	Answered bool
-
-	// Data of the Secret. Nil when it does not exist.
-	Data map[string][]byte
 }
 
 // StatefulSetFacts are what is seen of the StatefulSet.
@@ -91,33 +91,28 @@ type statefulSetFacts struct {
 	UpdateRevision       string
 }
 
-// ConditionFacts are what the composite says about itself now. They date incidents and tell whether something changed;
-// nothing is decided from them.
-type conditionFacts struct {
-	Status  string
-	Reason  string
-	Message string
-	Changed string
-}
-
 // observe returns what is seen.
 func observe(in compose.Input) facts {
 	f := facts{
 		Authority:        observeAuthority(in.Observed[naming.ObjectAuthority]),
 		Credentials:      observeCredentials(in.Observed[naming.ObjectCredentials]),
-		Certificate:      secretData(in.Observed[naming.ObjectCertificate]),
-		Admin:            secretData(in.Observed[naming.ObjectAdmin]),
-		Connection:       secretData(in.Observed[naming.ObjectConnection]),
+		Certificate:      compose.SecretData(in.Observed[naming.ObjectCertificate]),
+		Admin:            compose.SecretData(in.Observed[naming.ObjectAdmin]),
+		Connection:       compose.SecretData(in.Observed[naming.ObjectConnection]),
 		Config:           observeConfig(in.Observed[naming.ObjectConfig]),
 		Reports:          observeReports(in.Observed[naming.ObjectReports]),
 		StatefulSet:      observeStatefulSet(in.Observed[naming.ObjectStatefulSet]),
 		Usages:           map[string]bool{},
 		Present:          map[string]bool{},
-		Conditions:       observeConditions(in.Composite),
+		Conditions:       compose.ObserveConditions(in.Composite),
 		Succession:       observeSuccession(in.Composite),
 		Orphaned:         observeOrphan(in),
-		Password:         observeRequired(in.Required, requiredPassword),
-		GivenCertificate: observeRequired(in.Required, requiredCertificate),
+		Password:         compose.LookUpSecret(in, requiredPassword),
+		GivenCertificate: compose.LookUpSecret(in, requiredCertificate),
+
+		Repository:        compose.LookUpSecret(in, requiredRepository),
+		Source:            compose.LookUpSecret(in, requiredSource),
+		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),
 
 		DefinitionsProtected: observeDefinitions(in.Required),
 	}
@@ -149,7 +144,7 @@ func protects(usage *unstructured.Unstructured, d definition) bool {
 }
 
 func observeAuthority(secret *unstructured.Unstructured) *tls.Pair {
-	data := secretData(secret)
+	data := compose.SecretData(secret)
 	if len(data[keyAuthorityCertificate]) == 0 || len(data[keyAuthorityKey]) == 0 {
 		return nil
 	}
@@ -157,7 +152,7 @@ func observeAuthority(secret *unstructured.Unstructured) *tls.Pair {
 }
 
 func observeCredentials(secret *unstructured.Unstructured) *credentials {
-	data := secretData(secret)
+	data := compose.SecretData(secret)
 	c := &credentials{
 		Replication: string(data[instance.KeyReplicationPassword]),
 		Rewind:      string(data[instance.KeyRewindPassword]),
@@ -181,21 +176,13 @@ func observeConfig(configMap *unstructured.Unstructured) *instance.Config {
 	return config
 }
 
-// observeReports returns the instances' reports by Pod name. One that cannot be read says nothing.
+// observeReports returns the instances' reports by Pod name.
 func observeReports(configMap *unstructured.Unstructured) map[string]instance.Report {
-	reports := map[string]instance.Report{}
 	if configMap == nil {
-		return reports
+		return map[string]instance.Report{}
 	}
 	data, _, _ := unstructured.NestedMap(configMap.Object, "data")
-	for pod, value := range data {
-		text, _ := value.(string)
-		var report instance.Report
-		if err := json.Unmarshal([]byte(text), &report); err == nil {
-			reports[pod] = report
-		}
-	}
-	return reports
+	return instance.ParseReports(data)
 }
 
 func observeStatefulSet(o *unstructured.Unstructured) *statefulSetFacts {
@@ -229,54 +216,8 @@ func refersToStatefulSet(xr *unstructured.Unstructured) bool {
 	})
 }
 
-func observeConditions(o *unstructured.Unstructured) map[string]conditionFacts {
-	conditions := map[string]conditionFacts{}
-	list, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	for _, item := range list {
-		c, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		conditions[text(c, "type")] = conditionFacts{
-			Status: text(c, "status"), Reason: text(c, "reason"), Message: text(c, "message"), Changed: text(c, "lastTransitionTime"),
-		}
-	}
-	return conditions
-}
-
 func conditionTrue(o *unstructured.Unstructured, kind string) bool {
-	return observeConditions(o)[kind].Status == string(compose.True)
-}
-
-func observeRequired(required map[string][]*unstructured.Unstructured, name string) lookup {
-	found, answered := required[name]
-	l := lookup{Answered: answered}
-	if len(found) > 0 {
-		l.Data = secretData(found[0])
-		if l.Data == nil {
-			l.Data = map[string][]byte{}
-		}
-	}
-	return l
-}
-
-// secretData returns what a Secret holds, or nil. What is not base64 is left out: the API server takes nothing else.
-func secretData(secret *unstructured.Unstructured) map[string][]byte {
-	if secret == nil {
-		return nil
-	}
-	encoded, _, _ := unstructured.NestedMap(secret.Object, "data")
-	if len(encoded) == 0 {
-		return nil
-	}
-	data := make(map[string][]byte, len(encoded))
-	for _, key := range slices.Sorted(maps.Keys(encoded)) {
-		value, _ := encoded[key].(string)
-		if b, err := base64.StdEncoding.DecodeString(value); err == nil {
-			data[key] = b
-		}
-	}
-	return data
+	return compose.ObserveConditions(o)[kind].Status == string(compose.True)
 }
 
 // number returns a number of untyped content. Requests hold floats, tests hold integers.

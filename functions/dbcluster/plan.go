@@ -29,6 +29,9 @@ type plan struct {
 	Connection  map[string][]byte
 	Config      *instance.Config
 
+	// Backup is what follows from a BackupPlan. Empty when there is none.
+	Backup backup
+
 	// Bare says that this is the first call, which makes only what all else waits for: Crossplane writes one object after
 	// the other, in any order, and calls again after the last, so the fewer there are, the sooner is the second call.
 	Bare bool
@@ -100,6 +103,9 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 		Verdicts:    []verdict{passwordVerdict, certificateVerdict, parametersVerdict},
 	}
 	p.Lifetime = lifetimeOf(certificate)
+	if p.Backup, err = planBackup(c, seen, now, rand); err != nil {
+		return plan{}, err
+	}
 	p.Connection = planConnection(c, seen, p)
 	p.Config = planConfig(c, seen, p, values, given)
 	p.Bare = planBare(seen)
@@ -232,6 +238,8 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 		Revision:       revisionToRun(c, seen),
 		KeepState:      c.Spec.VolumeRetentionPolicy == v1alpha1.VolumesRetained,
 		Patroni:        patroni.Timing(c.Health),
+		Backup:         p.Backup.Config,
+		Restore:        c.Restore,
 		DataDiskSize:   c.Disk.Size.String(),
 	}
 	if p.Admin != nil {
@@ -293,17 +301,20 @@ func parametersRefused(refusals []parameters.Refusal, exists bool) verdict {
 	}}
 }
 
-// requires returns what is to be looked up: the user's Secrets, what protects the definitions for all clusters, and until
-// there are instances the claim. It is asked for on every call: what is not asked for again is not watched any more.
+// requires returns what is to be looked up: the user's Secrets, those of BackupPlans, what protects the definitions for all
+// clusters, and until there are instances the claim. It is asked for on every call: what is not asked for again is not watched any more.
 func requires(c cluster, seen facts) map[string]compose.Selector {
-	selectors := map[string]compose.Selector{}
+	secret := func(name string) compose.Selector {
+		return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: c.Namespace, Name: name}
+	}
+	selectors := map[string]compose.Selector{requiredRepository: secret(c.Repository())}
+	if c.Restore != nil {
+		selectors[requiredSource] = secret(c.source().Repository())
+	}
 	if !seen.Started {
 		selectors[requiredClaim] = compose.Selector{
 			APIVersion: v1alpha1.Group + "/" + v1alpha1.Version, Kind: v1alpha1.KindDBCluster, Namespace: c.Namespace, Name: c.Name,
 		}
-	}
-	secret := func(name string) compose.Selector {
-		return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: c.Namespace, Name: name}
 	}
 	if user := c.Spec.PrimarySpec.AdminUser; user != nil && user.PasswordRef != nil {
 		selectors[requiredPassword] = secret(user.PasswordRef.Name)

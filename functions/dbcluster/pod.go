@@ -26,9 +26,9 @@ const (
 const (
 	volumeConfig = "config"
 	volumeAdmin  = "admin"
-	volumeRun    = "run"
 	volumeSocket = "socket"
 	volumeShm    = "shm"
+	volumeSource = "source"
 )
 
 func podSpec(c cluster) (*applycorev1.PodSpecApplyConfiguration, error) {
@@ -47,7 +47,7 @@ func prepareContainer(c cluster) *applycorev1.ContainerApplyConfiguration {
 		WithCommand(pods.Agent, "prepare").
 		WithEnv(pods.Environment()...).
 		WithResources(pods.Resources("10m", "64Mi", "64Mi")).
-		WithVolumeMounts(databaseMounts()...)
+		WithVolumeMounts(databaseMounts(c)...)
 }
 
 // databaseContainer has the agent as PID 1, which starts Patroni, which starts PostgreSQL.
@@ -56,7 +56,8 @@ func databaseContainer(c cluster) *applycorev1.ContainerApplyConfiguration {
 	return pods.Container(pods.ContainerDatabase, c.Image).
 		WithCommand(pods.Agent, "run").
 		WithEnv(pods.Environment()...).
-		WithPorts(containerPort("postgresql", instance.PortPostgreSQL), containerPort("patroni", instance.PortPatroni), containerPort("agent", instance.PortAgent)).
+		WithPorts(containerPort("postgresql", instance.PortPostgreSQL), containerPort("patroni", instance.PortPatroni), containerPort("agent", instance.PortAgent),
+			containerPort("backup", instance.PortBackup)).
 		// Memory is reserved in full, because PostgreSQL is sized by it. CPU has no limit: a throttled primary cannot renew
 		// its lock in time.
 		WithResources(applycorev1.ResourceRequirements().
@@ -69,7 +70,7 @@ func databaseContainer(c cluster) *applycorev1.ContainerApplyConfiguration {
 		// The agent judges PostgreSQL and Patroni, restarts and fences them. The kubelet only judges the agent.
 		WithStartupProbe(agentProbe().WithPeriodSeconds(1).WithTimeoutSeconds(5).WithFailureThreshold(60)).
 		WithLivenessProbe(agentProbe().WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)).
-		WithVolumeMounts(databaseMounts()...)
+		WithVolumeMounts(databaseMounts(c)...)
 }
 
 // metricsContainer serves Prometheus metrics. It logs in over the socket as a role that can read statistics only, without
@@ -88,34 +89,45 @@ func agentProbe() *applycorev1.ProbeApplyConfiguration {
 	return applycorev1.Probe().WithHTTPGet(applycorev1.HTTPGetAction().WithPath("/livez").WithPort(intstr.FromString("agent")))
 }
 
-func databaseMounts() []*applycorev1.VolumeMountApplyConfiguration {
-	return []*applycorev1.VolumeMountApplyConfiguration{
+func databaseMounts(c cluster) []*applycorev1.VolumeMountApplyConfiguration {
+	mounts := []*applycorev1.VolumeMountApplyConfiguration{
 		pods.Mount(naming.DataVolumeTemplate, instance.FolderVolume),
 		pods.Mount(volumeConfig, instance.FolderConfig).WithReadOnly(true),
 		pods.Mount(pods.VolumeTLS, instance.FolderTLS).WithReadOnly(true),
 		pods.Mount(pods.VolumeCredentials, instance.FolderCredentials).WithReadOnly(true),
 		pods.Mount(volumeAdmin, instance.FolderAdmin).WithReadOnly(true),
-		pods.Mount(volumeRun, instance.FolderRun),
+		pods.Mount(pods.VolumeRepository, instance.FolderRepository).WithReadOnly(true),
+		pods.Mount(pods.VolumeRun, instance.FolderRun),
 		pods.Mount(volumeSocket, instance.FolderSocket),
 		pods.Mount(pods.VolumeTmp, "/tmp"),
 		pods.Mount(volumeShm, "/dev/shm"),
 		pods.TokenMount(),
 	}
+	if c.Restore != nil {
+		mounts = append(mounts, pods.Mount(volumeSource, instance.FolderSource).WithReadOnly(true))
+	}
+	return mounts
 }
 
 // volumes are the Pod's volumes but the data's. Group-readable keys of root are what PostgreSQL accepts beside its own.
 func volumes(c cluster) []*applycorev1.VolumeApplyConfiguration {
-	return []*applycorev1.VolumeApplyConfiguration{
+	list := []*applycorev1.VolumeApplyConfiguration{
 		applycorev1.Volume().WithName(volumeConfig).WithConfigMap(applycorev1.ConfigMapVolumeSource().WithName(c.Config()).WithDefaultMode(0o444)),
 		pods.SecretVolume(pods.VolumeTLS, c.Certificate()),
 		pods.SecretVolume(pods.VolumeCredentials, c.Credentials(generation), instance.KeyReplicationPassword, instance.KeyRewindPassword),
 		pods.SecretVolume(volumeAdmin, c.Admin()),
-		pods.MemoryVolume(volumeRun),
+		// A BackupPlan that comes or goes restarts no Pod.
+		pods.OptionalSecretVolume(pods.VolumeRepository, c.Repository()),
+		pods.MemoryVolume(pods.VolumeRun),
 		pods.EmptyVolume(volumeSocket),
 		pods.EmptyVolume(pods.VolumeTmp),
 		pods.MemoryVolume(volumeShm), // Parallel queries share memory in it, more than a container's usual 64 MiB.
 		pods.TokenVolume(),
 	}
+	if c.Restore != nil {
+		list = append(list, pods.OptionalSecretVolume(volumeSource, c.source().Repository()))
+	}
+	return list
 }
 
 // schedule says on which nodes the Pods may run.

@@ -275,6 +275,8 @@ func ready(contents map[string]map[string]any, seen facts, r rollout) map[string
 			isReady = r.Serving
 		case strings.HasPrefix(name, naming.PrefixUsage):
 			isReady = seen.Usages[name]
+		case name == naming.ObjectBackupCertificate:
+			isReady = true // The cluster serves without it.
 		}
 		objects[name] = compose.Object{Content: content, Ready: isReady}
 	}

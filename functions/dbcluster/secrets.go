@@ -39,6 +39,11 @@ func certificateSecret(c cluster, p plan) *applycorev1.SecretApplyConfiguration 
 	return secret(c, c.Certificate(), secretTLS, p.Certificate)
 }
 
+// backupCertificateSecret holds the certificate by which instances know the Jobs that may read their files.
+func backupCertificateSecret(c cluster, p plan) *applycorev1.SecretApplyConfiguration {
+	return secret(c, c.BackupCertificate(), secretTLS, p.Backup.Certificate)
+}
+
 // adminSecret holds the credentials that the database's administrator is to have.
 func adminSecret(c cluster, p plan) *applycorev1.SecretApplyConfiguration {
 	return secret(c, c.Admin(), secretOpaque, p.Admin)

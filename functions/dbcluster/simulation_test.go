@@ -246,10 +246,10 @@ func (w *world) checkSecrets(step int, authority, credentials *any) {
 		}
 	}
 	generated := observeCredentials(w.plane.Objects[naming.ObjectCredentials])
-	if admin := secretData(w.plane.Objects[naming.ObjectAdmin]); admin != nil && string(admin[instance.KeyAdminPassword]) != generated.Admin {
+	if admin := compose.SecretData(w.plane.Objects[naming.ObjectAdmin]); admin != nil && string(admin[instance.KeyAdminPassword]) != generated.Admin {
 		w.t.Fatalf("step %d: the administrator's password is not the generated one", step)
 	}
-	if data := secretData(w.plane.Objects[naming.ObjectCertificate]); data != nil {
+	if data := compose.SecretData(w.plane.Objects[naming.ObjectCertificate]); data != nil {
 		pair := tls.Pair{Certificate: data[instance.KeyCertificate], Key: data[instance.KeyPrivateKey]}
 		ca := observeAuthority(w.plane.Objects[naming.ObjectAuthority])
 		notBefore, _, err := tls.Validity(pair.Certificate)

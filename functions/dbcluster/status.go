@@ -241,7 +241,7 @@ func replicationIncidents(c cluster, seen facts, now time.Time) []v1alpha1.Criti
 }
 
 // since returns since when a condition has a reason.
-func since(c conditionFacts, reason string, now time.Time) metav1.Time {
+func since(c compose.ObservedCondition, reason string, now time.Time) metav1.Time {
 	if changed, err := time.Parse(time.RFC3339, c.Changed); err == nil && c.Reason == reason {
 		return metav1.Time{Time: changed.UTC()}
 	}
@@ -329,7 +329,7 @@ func events(seen facts, told []compose.Condition) []compose.Event {
 	var list []compose.Event
 	for _, c := range told {
 		before := seen.Conditions[c.Type]
-		if before.Status == string(c.Status) && before.Reason == c.Reason && before.Message == c.Message {
+		if !before.Differs(c) {
 			continue
 		}
 		if severity, worth := worthAnEvent(c, before); worth {
@@ -340,7 +340,7 @@ func events(seen facts, told []compose.Condition) []compose.Event {
 }
 
 // worthAnEvent says whether a person would want to be told of a condition's change at the time, and how loudly.
-func worthAnEvent(c compose.Condition, before conditionFacts) (compose.Severity, bool) {
+func worthAnEvent(c compose.Condition, before compose.ObservedCondition) (compose.Severity, bool) {
 	switch {
 	case c.Type == v1alpha1.ConditionStalled:
 		return compose.Warning, c.Status == compose.True

@@ -114,8 +114,14 @@ func Golden(t testing.TB, path string, got any) {
 	if err != nil {
 		t.Fatalf("cannot encode what to compare with %s: %v", path, err)
 	}
+	GoldenText(t, path, b)
+}
+
+// GoldenText compares a text with a file; or writes the file when the test runs with -update.
+func GoldenText(t testing.TB, path string, got []byte) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, b, 0o644); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatalf("cannot write %s: %v", path, err)
 		}
 		return
@@ -124,8 +130,8 @@ func Golden(t testing.TB, path string, got any) {
 	if err != nil {
 		t.Fatalf("cannot read the golden (write it with -update): %v", err)
 	}
-	if !bytes.Equal(want, b) {
-		t.Errorf("differs from %s (-want +got); if it is right, run with -update:\n%s", path, cmp.Diff(string(want), string(b)))
+	if !bytes.Equal(want, got) {
+		t.Errorf("differs from %s (-want +got); if it is right, run with -update:\n%s", path, cmp.Diff(string(want), string(got)))
 	}
 }
 

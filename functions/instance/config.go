@@ -123,6 +123,12 @@ type Config struct {
 	// Patroni's timing. See the function's package patroni for the bounds between them.
 	Patroni Patroni `json:"patroni"`
 
+	// Backup says that the cluster has a BackupPlan. Nil when it has none.
+	Backup *Backup `json:"backup,omitempty"`
+
+	// Restore says which database a new cluster begins with. Nil means an empty one.
+	Restore *Restore `json:"restore,omitempty"`
+
 	// DataDiskSize is the size that the instance's data volume is to have at least, for example "10Gi". The agent asks for
 	// more when its claim asks for less: StatefulSets cannot.
 	DataDiskSize string `json:"dataDiskSize"`

@@ -17,8 +17,11 @@ const (
 	// EnvOperation holds, in JSON, the Operation that a Job is to carry out.
 	EnvOperation = "OPERATION"
 
-	// BirthKey is the key of a cluster's ledger that holds its Birth. Every other key is an Operation's.
+	// BirthKey is the key of a cluster's ledger that holds its Birth. Every key but it and ArchiveKey is an Operation's.
 	BirthKey = "birth"
+
+	// ArchiveKey is the key of a cluster's ledger that holds its ArchiveRecord.
+	ArchiveKey = "archive"
 )
 
 // DefaultValidity is how long after its requestedAt an operation may begin, unless it says so itself.
@@ -96,4 +99,16 @@ type Birth struct {
 
 	// SystemIdentifier of the database. Another one was born later.
 	SystemIdentifier string `json:"systemIdentifier"`
+
+	// Incarnation is that of the volume that the database was born on. It names its place in a repository.
+	Incarnation string `json:"incarnation,omitempty"`
+}
+
+// An ArchiveRecord says that a database's WAL is archived, without a gap.
+type ArchiveRecord struct {
+	// Repository is the ID of the Repository.
+	Repository string `json:"repository"`
+
+	// Since is when that began.
+	Since time.Time `json:"since"`
 }

@@ -1,5 +1,7 @@
 package instance
 
+import "encoding/json"
+
 // Role is what an instance is in its cluster.
 type Role string
 
@@ -76,6 +78,12 @@ type Report struct {
 	// DataDiskSize is what the volume really has, for example "10Gi".
 	DataDiskSize string `json:"dataDiskSize,omitempty"`
 
+	// DataDirectory is where the database's files are, which a backup reads.
+	DataDirectory string `json:"dataDirectory,omitempty"`
+
+	// Archive is how archiving WAL goes. Nil where there is no BackupPlan, and for standbys.
+	Archive *Archive `json:"archive,omitempty"`
+
 	// CertificateExpiry is when the certificate that PostgreSQL serves ends, in RFC 3339.
 	CertificateExpiry string `json:"certificateExpiry,omitempty"`
 
@@ -136,4 +144,28 @@ type Incident struct {
 
 	// Since is when the agent saw it first, in RFC 3339.
 	Since string `json:"since"`
+}
+
+// ParseReports returns the reports in the data of a ConfigMap by the names of their Pods. One that cannot be read says nothing.
+func ParseReports(data map[string]any) map[string]Report {
+	reports := make(map[string]Report, len(data))
+	for pod, value := range data {
+		text, _ := value.(string)
+		var report Report
+		if err := json.Unmarshal([]byte(text), &report); err == nil {
+			reports[pod] = report
+		}
+	}
+	return reports
+}
+
+// Primary returns the report of the instance that says that it is the primary and runs. One that was lost could not say that it
+// is not the primary any more: the newest timeline tells.
+func Primary(reports map[string]Report) (name string, primary Report, found bool) {
+	for n, r := range reports {
+		if r.Role == RolePrimary && r.State == StateRunning && (!found || r.Timeline > primary.Timeline) {
+			name, primary, found = n, r, true
+		}
+	}
+	return name, primary, found
 }

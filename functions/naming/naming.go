@@ -196,6 +196,28 @@ const LabelOperation = "xdbcluster.io/operation"
 // Ledger is the ConfigMap that remembers what operations were carried out. Nothing owns it.
 func (c Cluster) Ledger() string { return c.Name + "-ledger" }
 
+// Repository is the name of the Secret that says where a cluster's backups are kept and how to get in. A BackupPlan composes it,
+// so that a cluster has one at most.
+func (c Cluster) Repository() string { return c.Name + "-backup" }
+
+// RepositoryLock is the Lease that whoever changes the repository holds meanwhile.
+func (c Cluster) RepositoryLock() string { return c.Name + "-backup" }
+
+// Archivist is the name of the Role, and of its RoleBinding, with which the instances keep a BackupPlan's schedule.
+func (c Cluster) Archivist() string { return c.Name + "-backup" }
+
+// Inventory is the ConfigMap that says what is in the repository.
+func (c Cluster) Inventory() string { return c.Name + "-backups" }
+
+// BackupCertificate is the name of the Secret with the certificate by which the instances know the Jobs that read their files.
+func (c Cluster) BackupCertificate() string { return c.Name + "-backup-tls" }
+
+// LabelBackupPlan of a cluster's repository and of the Backups of a plan holds the plan's name.
+const LabelBackupPlan = "xdbcluster.io/backup-plan"
+
+// LabelScheduled of a Backup says that its plan created it.
+const LabelScheduled = "xdbcluster.io/scheduled"
+
 // An Operation is a claim that is carried out once. Everything it has is called by its own name, a dot and its kind, which no
 // object of a cluster is: a cluster's name has no dot.
 type Operation struct {

@@ -36,3 +36,13 @@ const (
 	ObjectReport = "report"
 	ObjectJob    = "job"
 )
+
+// ObjectBackupCertificate is the name of the composed resource that a DBCluster has beside the others while it has a BackupPlan.
+const ObjectBackupCertificate = "backup-certificate"
+
+// Names of a BackupPlan's composed resources beside those it shares with a DBCluster.
+const (
+	ObjectRepository = "repository"
+	ObjectInventory  = "inventory"
+	ObjectLock       = "lock"
+)

@@ -26,13 +26,13 @@ func Compose(in compose.Input) (compose.Output, error) {
 	if err != nil {
 		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
 	}
-	told := conditions(o, p)
+	told := progress(o, p)
 	return compose.Output{
 		Objects:    objects,
 		Incomplete: !p.Ready(o),
 		Status:     status,
-		Conditions: told,
-		Events:     events(seen, p),
+		Conditions: told.Conditions(),
+		Events:     told.Events(string(seen.Phase)),
 		Requires:   requires(o, p),
 		TTL:        p.CallAgain,
 	}, nil

@@ -59,10 +59,10 @@ func makePlan(o request, seen facts, now time.Time) plan {
 	switch {
 	case seen.Report != nil && seen.Report.Phase.Final():
 		return plan{Report: *seen.Report, CallAgain: callAgain}
-	case seen.JobFailed:
+	case seen.Failed:
 		return givenUp(started(o, seen, now), v1alpha1.OperationFailed, reasonJobFailed,
 			fmt.Sprintf("Its Job has given up: read the log of the Job %s. Look at the DBCluster's status to see which instance is the primary.", o.Objects()))
-	case late && seen.Job != nil && now.After(seen.JobCreated.Add(overtime)):
+	case late && seen.Job != nil && now.After(seen.Created.Add(overtime)):
 		return overdue(o, seen, now)
 	case seen.Job != nil:
 		return started(o, seen, now)

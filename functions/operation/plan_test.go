@@ -11,6 +11,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/functiontest"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/jobs"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
@@ -26,7 +27,7 @@ func TestMakePlan(t *testing.T) {
 	said := func(phase v1alpha1.OperationPhase) *instance.OperationReport {
 		return &instance.OperationReport{Phase: phase, Message: "It says so."}
 	}
-	there := &instances{Image: "postgresql:17", Certificate: "orders-tls", Credentials: "orders-credentials-1"}
+	there := &jobs.Instances{Image: "postgresql:17", Certificate: "orders-tls", Credentials: "orders-credentials-1"}
 	job := &unstructured.Unstructured{Object: map[string]any{}}
 
 	type args struct {
@@ -71,42 +72,42 @@ func TestMakePlan(t *testing.T) {
 		},
 		"Start": {
 			reason: "With its rights and a cluster the Job starts.",
-			args:   args{ask(time.Minute), facts{Answered: true, Instances: there, Permitted: true}},
+			args:   args{ask(time.Minute), facts{Answered: true, Instances: there, Seen: jobs.Seen{Permitted: true}}},
 			want:   want{Phase: v1alpha1.OperationPending, Reason: reasonStarting, Rights: true, Job: true, CallAgain: 74 * time.Minute},
 		},
 		"StartLate": {
 			reason: "A Job is started for what has long expired, too: the ledger may remember that it was done.",
-			args:   args{ask(48 * time.Hour), facts{Answered: true, Instances: there, Permitted: true}},
+			args:   args{ask(48 * time.Hour), facts{Answered: true, Instances: there, Seen: jobs.Seen{Permitted: true}}},
 			want:   want{Phase: v1alpha1.OperationPending, Reason: reasonStarting, Rights: true, Job: true, CallAgain: overtime},
 		},
 		"ClusterGoneMidway": {
 			reason: "A Job that has begun is not taken away because its cluster cannot be seen.",
-			args:   args{ask(time.Minute), facts{Answered: true, Job: job, JobCreated: now, Report: said(v1alpha1.OperationInProgress)}},
+			args:   args{ask(time.Minute), facts{Answered: true, Report: said(v1alpha1.OperationInProgress), Seen: jobs.Seen{Job: job, Created: now}}},
 			want:   want{Phase: v1alpha1.OperationInProgress, Rights: true, Job: true, CallAgain: 74 * time.Minute},
 		},
 		"JobGaveUp": {
 			reason: "That a Job gave up is shown, and no other is started in its place.",
-			args:   args{ask(time.Minute), facts{Job: job, JobFailed: true}},
+			args:   args{ask(time.Minute), facts{Seen: jobs.Seen{Job: job, Failed: true}}},
 			want:   want{Phase: v1alpha1.OperationFailed, Reason: reasonJobFailed, Rights: true, Job: true, CallAgain: 74 * time.Minute},
 		},
 		"OverdueInProgress": {
 			reason: "Nothing stays in progress for ever.",
-			args:   args{ask(2 * time.Hour), facts{Job: job, JobCreated: now.Add(-time.Hour), Report: said(v1alpha1.OperationInProgress)}},
+			args:   args{ask(2 * time.Hour), facts{Report: said(v1alpha1.OperationInProgress), Seen: jobs.Seen{Job: job, Created: now.Add(-time.Hour)}}},
 			want:   want{Phase: v1alpha1.OperationFailed, Reason: v1alpha1.ReasonOutcomeUnknown, Rights: true, Job: true, CallAgain: overtime},
 		},
 		"OverdueSilent": {
 			reason: "Nothing stays pending for ever.",
-			args:   args{ask(2 * time.Hour), facts{Job: job, JobCreated: now.Add(-time.Hour)}},
+			args:   args{ask(2 * time.Hour), facts{Seen: jobs.Seen{Job: job, Created: now.Add(-time.Hour)}}},
 			want:   want{Phase: v1alpha1.OperationExpired, Reason: reasonExpired, Rights: true, Job: true, CallAgain: overtime},
 		},
 		"LateJobHasItsTime": {
 			reason: "A Job that was started late has its time, too.",
-			args:   args{ask(2 * time.Hour), facts{Job: job, JobCreated: now.Add(-time.Minute)}},
+			args:   args{ask(2 * time.Hour), facts{Seen: jobs.Seen{Job: job, Created: now.Add(-time.Minute)}}},
 			want:   want{Phase: v1alpha1.OperationPending, Reason: reasonStarting, Rights: true, Job: true, CallAgain: overtime},
 		},
 		"Over": {
 			reason: "Once the outcome is known neither the Job nor its rights are kept.",
-			args:   args{ask(time.Minute), facts{Answered: true, Instances: there, Permitted: true, Job: job, Report: said(v1alpha1.OperationSucceeded)}},
+			args:   args{ask(time.Minute), facts{Answered: true, Instances: there, Report: said(v1alpha1.OperationSucceeded), Seen: jobs.Seen{Permitted: true, Job: job}}},
 			want:   want{Phase: v1alpha1.OperationSucceeded, CallAgain: callAgain},
 		},
 	}
@@ -160,7 +161,7 @@ func TestStalled(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			o, p := request{Acknowledged: tc.acknowledged}, plan{Report: instance.OperationReport{Phase: tc.phase}}
-			stalled := conditions(o, p)[1].Status
+			stalled := progress(o, p).Conditions()[1].Status
 			if p.Ready(o) != tc.ready || stalled != tc.stalled {
 				t.Errorf("\n%s\nReady is %t and Stalled %s; want %t and %s", tc.reason, p.Ready(o), stalled, tc.ready, tc.stalled)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/jobs"
 )
 
 // status shows what the plan says. It decides nothing.
@@ -28,31 +29,11 @@ func kubeTime(t *time.Time) *metav1.Time {
 	return &metav1.Time{Time: *t}
 }
 
-func conditions(o request, p plan) []compose.Condition {
-	reconciling := compose.Condition{Type: v1alpha1.ConditionReconciling, Status: compose.True, Reason: p.Report.Reason, Message: p.Report.Message}
-	stalled := compose.Condition{Type: v1alpha1.ConditionStalled, Status: compose.False, Reason: v1alpha1.ReasonNotStalled, Message: "Nothing needs a person."}
-	if reconciling.Reason == "" {
-		reconciling.Reason = string(p.Report.Phase)
-	}
-	if p.Report.Phase.Final() {
-		reconciling.Status, reconciling.Reason = compose.False, string(p.Report.Phase)
-	}
-	if p.Stalled(o) {
-		stalled.Status, stalled.Reason = compose.True, string(p.Report.Phase)
-		stalled.Message = p.Report.Message + " Set acknowledged to true once you have seen to it."
-	}
-	return []compose.Condition{reconciling, stalled}
-}
-
-// events tell that the operation has come to another phase.
-func events(seen facts, p plan) []compose.Event {
+func progress(o request, p plan) jobs.Progress {
 	phase := p.Report.Phase
-	if phase == seen.Phase || phase == v1alpha1.OperationPending {
-		return nil
+	return jobs.Progress{
+		Phase: string(phase), Reason: p.Report.Reason, Message: p.Report.Message,
+		Begun: phase != v1alpha1.OperationPending, Final: phase.Final(),
+		Failed: phase == v1alpha1.OperationFailed || phase == v1alpha1.OperationRejected, Stalled: p.Stalled(o),
 	}
-	severity := compose.Normal
-	if phase == v1alpha1.OperationFailed || phase == v1alpha1.OperationRejected {
-		severity = compose.Warning
-	}
-	return []compose.Event{{Severity: severity, Reason: string(phase), Message: p.Report.Message}}
 }

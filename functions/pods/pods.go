@@ -20,6 +20,8 @@ const ContainerDatabase = "database"
 const (
 	VolumeTLS         = "tls"
 	VolumeCredentials = "credentials"
+	VolumeRepository  = "repository"
+	VolumeRun         = "run"
 	VolumeTmp         = "tmp"
 	VolumeToken       = "token"
 )
@@ -101,6 +103,13 @@ func SecretVolume(name, secret string, keys ...string) *applycorev1.VolumeApplyC
 		source.WithItems(applycorev1.KeyToPath().WithKey(key).WithPath(key))
 	}
 	return applycorev1.Volume().WithName(name).WithSecret(source)
+}
+
+// OptionalSecretVolume is a volume that holds a Secret while there is one, and nothing otherwise.
+func OptionalSecretVolume(name, secret string) *applycorev1.VolumeApplyConfiguration {
+	volume := SecretVolume(name, secret)
+	volume.Secret.WithOptional(true)
+	return volume
 }
 
 // EmptyVolume is a volume on the node's disk that goes with the Pod.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/crossplane/function-sdk-go/logging"
@@ -15,6 +16,8 @@ import (
 	"github.com/crossplane/function-sdk-go/response"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/backup"
+	"github.com/xdbcluster/xdbcluster/functions/backupplan"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/dbcluster"
 	"github.com/xdbcluster/xdbcluster/functions/operation"
@@ -100,8 +103,15 @@ func composerFor(kind string) (Composer, error) {
 		return dbcluster.Compose, nil
 	case v1alpha1.KindXSwitchover, v1alpha1.KindXFailover:
 		return operation.Compose, nil
+	case v1alpha1.KindXBackupPlan:
+		return backupplan.Compose, nil
+	case v1alpha1.KindXBackup:
+		return backup.Compose, nil
 	default:
-		return nil, fmt.Errorf("cannot compose kind %q: this function knows %s, %s and %s; check the compositeTypeRef of the Composition",
-			kind, v1alpha1.KindXDBCluster, v1alpha1.KindXSwitchover, v1alpha1.KindXFailover)
+		known := []string{
+			v1alpha1.KindXDBCluster, v1alpha1.KindXSwitchover, v1alpha1.KindXFailover, v1alpha1.KindXBackupPlan, v1alpha1.KindXBackup,
+		}
+		return nil, fmt.Errorf("cannot compose kind %q: this function knows %s; check the compositeTypeRef of the Composition",
+			kind, strings.Join(known, ", "))
 	}
 }

@@ -3,7 +3,7 @@
 //
 //	go run ./test/e2e                            on the local cluster, or on the one KUBECONFIG names
 //	go run ./test/e2e --run TestParameters       one test, without uptest
-//	go run ./test/e2e --faults nodes --nodes 3   a group of the tests of clusters with standbys, which take long
+//	go run ./test/e2e --group nodes --nodes 3    a group of the tests that take long
 //
 // What is needed to see why something failed is left in one folder, test/output/<time>.
 package main
@@ -31,16 +31,19 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/progress"
 )
 
-// faults are the tests that take long, in groups of less than an hour. TestFailover/17, which has most in common with them, is
-// run every time.
-func faults() map[string]string {
+// groups are the tests that take long, each group less than an hour. TestFailover/17, TestBackup and TestRestore/17, which have
+// most in common with them, are run every time. A name that others begin with ends in $: the go command stops looking for what to
+// skip at the first name that matches in part.
+func groups() map[string]string {
 	return map[string]string{
 		// Instances fail, change and are operated.
-		"instances": "TestFailover/15|TestStalls|TestAutoHeal|TestDiskFull|TestRollingUpdate|TestScale$|TestFailoverDuringChanges|TestRecreateCluster|TestOperationsInGit",
+		"instances": "TestFailover$/15|TestStalls|TestAutoHeal|TestDiskFull|TestRollingUpdate|TestScale$|TestFailoverDuringChanges|TestRecreateCluster|TestOperationsInGit",
 		// Nodes, their network and the control plane fail. Each test runs alone.
 		"nodes": "TestNodeCutOff|TestNodeLost|TestOneWay|TestPrimaryAndStandbyLost|TestNoAutoFailover|TestAsynchronous|TestControlPlaneAway",
 		// What fails is drawn by lot.
 		"random": "TestChaos",
+		// Databases are backed up and restored.
+		"backup": "TestRestore$/15",
 	}
 }
 
@@ -52,7 +55,7 @@ type options struct {
 	Registry   string        `default:"${registry}" env:"REGISTRY" help:"The path that packages and images are published under."`
 	GitAddress string        `default:"${git}"     help:"Where the Git server listens: an address of this machine that the cluster reaches."`
 	Kubeconfig string        `env:"KUBECONFIG"     help:"Use this cluster instead of the local one."`
-	Faults     string        `default:""           help:"Run a group of the long tests of clusters with standbys, and nothing else: instances, nodes or random."`
+	Group      string        `default:""           help:"Run a group of the long tests, and nothing else: instances, nodes, random or backup."`
 	Run        string        `help:"Run only the tests that match, and not uptest."`
 	Parallel   int           `default:"3"          help:"How many tests run at once: a database starting takes a whole core."`
 	Timeout    time.Duration `default:"25m"        help:"How long the tests may take."`
@@ -104,7 +107,7 @@ func (s *suite) run(ctx context.Context) error {
 	}
 	s.Kubeconfig = p.Kubeconfig
 	report := progress.To(s.out)
-	all := s.Run == "" && s.Faults == ""
+	all := s.Run == "" && s.Group == ""
 	if all && ours {
 		if err := report.Step("Tests of the local cluster", func() error { return s.cluster(ctx) }); err != nil {
 			return err
@@ -135,14 +138,14 @@ func (s *suite) tests(ctx context.Context, p *platform.Platform) error {
 	switch {
 	case s.Run != "":
 		args = append(args, "-run", s.Run)
-	case s.Faults != "":
-		group, ok := faults()[s.Faults]
+	case s.Group != "":
+		group, ok := groups()[s.Group]
 		if !ok {
-			return fmt.Errorf("there is no group %q of faults: the groups are %s", s.Faults, strings.Join(slices.Sorted(maps.Keys(faults())), ", "))
+			return fmt.Errorf("there is no group %q of tests: the groups are %s", s.Group, strings.Join(slices.Sorted(maps.Keys(groups())), ", "))
 		}
 		args = append(args, "-run", group)
 	default:
-		args = append(args, "-skip", strings.Join(slices.Sorted(maps.Values(faults())), "|"))
+		args = append(args, "-skip", strings.Join(slices.Sorted(maps.Values(groups())), "|"))
 	}
 	environment := []string{"E2E_PROJECT=" + s.project, "E2E_OUTPUT=" + s.output, "E2E_REPOSITORY=" + p.Repository.Bare}
 	return s.command(ctx, "tests.log", environment, args...)

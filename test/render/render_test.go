@@ -35,7 +35,7 @@ const (
 	namespace = "shop"
 
 	// operated is the golden of the cluster that the examples of operations are for.
-	operated = "testdata/available.yaml"
+	operated = "testdata/dbcluster-available.yaml"
 )
 
 // rounds is how often an example is rendered until everything is there: what the rest is made from, the instances, and
@@ -56,7 +56,8 @@ func TestExamples(t *testing.T) {
 	}
 	for _, file := range files {
 		for _, claim := range claims(t, file) {
-			t.Run(claim.GetName(), func(t *testing.T) {
+			name := strings.ToLower(claim.GetKind()) + "-" + claim.GetName()
+			t.Run(name, func(t *testing.T) {
 				dir := t.TempDir()
 				functiontest.WriteObjects(t, filepath.Join(dir, "xr.yaml"), []*unstructured.Unstructured{compositeOf(claim)})
 				functiontest.WriteObjects(t, filepath.Join(dir, "required.yaml"), required(t, file))
@@ -68,7 +69,7 @@ func TestExamples(t *testing.T) {
 					functiontest.WriteObjects(t, observed, composed(rendered))
 					rendered = render(t, claim.GetKind(), dir, "--observed-resources="+observed)
 				}
-				functiontest.Golden(t, filepath.Join("testdata", claim.GetName()+".yaml"), contents(rendered))
+				functiontest.Golden(t, filepath.Join("testdata", name+".yaml"), contents(rendered))
 			})
 		}
 	}

@@ -3,8 +3,8 @@
 //
 //	KUBECONFIG=$PWD/.cluster/kubeconfig go run ./test/uptest
 //
-// The examples stay as users are to read them. What uptest needs is put into copies: a namespace, and the hook that takes
-// the protection off before the deletion.
+// The examples stay as users are to read them. What uptest needs is put into copies: a namespace, the hook that takes the
+// protection off before the deletion, and the local cluster's object store in place of one that is not there.
 package main
 
 import (
@@ -29,6 +29,9 @@ import (
 
 const (
 	namespace = "uptest"
+
+	// bucket is the one that the examples name.
+	bucket = "backups"
 
 	// hook is beside this file, and is put beside the copies: uptest looks for hooks beside the manifests.
 	hook = "unprotect"
@@ -60,11 +63,15 @@ func run(ctx context.Context, project, kubeconfig string, out io.Writer) error {
 	}
 	defer os.RemoveAll(work) //nolint:errcheck // A temporary folder that stays does no harm.
 
-	manifests, err := prepare(project, work)
+	programs, err := build(ctx, project)
 	if err != nil {
 		return err
 	}
-	programs, err := build(ctx, project)
+	local, err := findStore(ctx, programs["kubectl"], kubeconfig, bucket)
+	if err != nil {
+		return err
+	}
+	manifests, err := prepare(project, work, local)
 	if err != nil {
 		return err
 	}
@@ -128,7 +135,7 @@ func build(ctx context.Context, project string) (map[string]string, error) {
 }
 
 // prepare copies the examples and the hook to where uptest works, and returns the names of the copies.
-func prepare(project, work string) ([]string, error) {
+func prepare(project, work string, local store) ([]string, error) {
 	script, err := os.ReadFile(filepath.Join(project, "test", "uptest", hook)) //nolint:gosec // A file of this project.
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the hook: %w", err)
@@ -146,7 +153,7 @@ func prepare(project, work string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read an example: %w", err)
 		}
-		adapted, err := adapt(raw)
+		adapted, err := adapt(raw, local)
 		if err != nil {
 			return nil, fmt.Errorf("cannot adapt example %q: %w", example, err)
 		}
@@ -159,8 +166,8 @@ func prepare(project, work string) ([]string, error) {
 	return names, nil
 }
 
-// adapt puts a manifest's objects into uptest's namespace, and gives claims the hook.
-func adapt(manifest []byte) ([]byte, error) {
+// adapt puts a manifest's objects into uptest's namespace, gives claims the hook, and lets plans have the local store.
+func adapt(manifest []byte, local store) ([]byte, error) {
 	out := &bytes.Buffer{}
 	for document := range bytes.SplitSeq(manifest, []byte("\n---\n")) {
 		object := &unstructured.Unstructured{}
@@ -168,18 +175,27 @@ func adapt(manifest []byte) ([]byte, error) {
 			return nil, fmt.Errorf("cannot parse: %w", err)
 		}
 		object.SetNamespace(namespace)
+		objects := []*unstructured.Unstructured{object}
 		switch object.GetKind() {
 		case v1alpha1.KindDBCluster:
 			object.SetAnnotations(map[string]string{annotationHook: hook})
-		case v1alpha1.KindSwitchover, v1alpha1.KindFailover:
+		case v1alpha1.KindBackupPlan:
+			object.SetAnnotations(map[string]string{annotationConditions: "Synced,Ready"})
+			if err := local.locate(object); err != nil {
+				return nil, fmt.Errorf("cannot put the local store into %q: %w", object.GetName(), err)
+			}
+			objects = append(objects, local.secret())
+		case v1alpha1.KindSwitchover, v1alpha1.KindFailover, v1alpha1.KindBackup:
 			object.SetAnnotations(map[string]string{annotationConditions: "Synced,Ready"})
 		}
-		raw, err := yaml.Marshal(object.Object)
-		if err != nil {
-			return nil, fmt.Errorf("cannot encode: %w", err)
+		for _, o := range objects {
+			raw, err := yaml.Marshal(o.Object)
+			if err != nil {
+				return nil, fmt.Errorf("cannot encode: %w", err)
+			}
+			out.WriteString("---\n")
+			out.Write(raw)
 		}
-		out.WriteString("---\n")
-		out.Write(raw)
 	}
 	return out.Bytes(), nil
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -48,6 +49,7 @@ var ErrCannotGrow = errors.New("the storage class does not allow volumes to grow
 // A Client speaks for one instance.
 type Client struct {
 	api       kubernetes.Interface
+	dynamic   dynamic.Interface
 	cluster   naming.Cluster
 	pod       string
 	namespace string
@@ -63,7 +65,11 @@ func New(cluster naming.Cluster, pod string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client of the API server: %w", err)
 	}
-	return &Client{api: api, cluster: cluster, pod: pod, namespace: cluster.Namespace}, nil
+	claims, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client of the API server: %w", err)
+	}
+	return &Client{api: api, dynamic: claims, cluster: cluster, pod: pod, namespace: cluster.Namespace}, nil
 }
 
 // WatchConfig calls changed with the cluster's Config whenever there is another one, until the context ends. While the

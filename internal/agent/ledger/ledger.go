@@ -36,6 +36,9 @@ type Ledger struct {
 	// Birth is nil as long as no database was born.
 	Birth *instance.Birth
 
+	// Archive is nil as long as no WAL is archived.
+	Archive *instance.ArchiveRecord
+
 	// Entries by the operations' keys.
 	Entries map[string]instance.LedgerEntry
 }
@@ -48,6 +51,13 @@ func Parse(data map[string]string) (Ledger, error) {
 			l.Birth = &instance.Birth{}
 			if err := json.Unmarshal([]byte(value), l.Birth); err != nil {
 				return Ledger{}, fmt.Errorf("cannot parse the ledger's birth: %w", err)
+			}
+			continue
+		}
+		if key == instance.ArchiveKey {
+			l.Archive = &instance.ArchiveRecord{}
+			if err := json.Unmarshal([]byte(value), l.Archive); err != nil {
+				return Ledger{}, fmt.Errorf("cannot parse what the ledger says of the archive: %w", err)
 			}
 			continue
 		}
@@ -76,6 +86,11 @@ func (l Ledger) Data() (map[string]string, error) {
 			return nil, err
 		}
 	}
+	if l.Archive != nil {
+		if err := write(instance.ArchiveKey, l.Archive); err != nil {
+			return nil, err
+		}
+	}
 	for key, entry := range l.Entries {
 		if err := write(key, entry); err != nil {
 			return nil, err
@@ -84,17 +99,28 @@ func (l Ledger) Data() (map[string]string, error) {
 	return data, nil
 }
 
-// Born returns the ledger of a database, and whether it is another one than before. One that is begun only now, because the
-// one before was lost or was another database's, knows nothing of what was asked for before.
-func (l Ledger) Born(systemIdentifier string, born, now time.Time) (Ledger, bool) {
-	if l.Birth != nil && l.Birth.SystemIdentifier == systemIdentifier {
+// Born returns the ledger of a database that lives in an incarnation of a volume, and whether it is another one than before. One
+// that is begun only now, because the one before was lost or was another database's, knows nothing of what was asked for before.
+func (l Ledger) Born(systemIdentifier, incarnation string, born, now time.Time) (Ledger, bool) {
+	if l.Birth != nil && l.Birth.SystemIdentifier == systemIdentifier && l.Birth.Incarnation != "" {
 		return l, false
+	}
+	if l.Birth != nil && l.Birth.SystemIdentifier == systemIdentifier {
+		named := *l.Birth // It is that of a version of the agent that did not name it.
+		named.Incarnation = incarnation
+		return Ledger{Birth: &named, Archive: l.Archive, Entries: l.Entries}, true
 	}
 	since := born
 	if now.Sub(born) > fresh {
 		since = now
 	}
-	return Ledger{Birth: &instance.Birth{Since: since.UTC(), SystemIdentifier: systemIdentifier}, Entries: l.Entries}, true
+	birth := &instance.Birth{Since: since.UTC(), SystemIdentifier: systemIdentifier, Incarnation: incarnation}
+	return Ledger{Birth: birth, Entries: l.Entries}, true
+}
+
+// Archived returns a ledger that says that WAL is archived since a time. Without a record it says that it is not.
+func (l Ledger) Archived(record *instance.ArchiveRecord) Ledger {
+	return Ledger{Birth: l.Birth, Archive: record, Entries: l.Entries}
 }
 
 // With returns a ledger that remembers an entry, too.
@@ -112,7 +138,7 @@ func (l Ledger) With(key string, entry instance.LedgerEntry, now time.Time) Ledg
 			delete(entries, old)
 		}
 	}
-	return Ledger{Birth: l.Birth, Entries: entries}
+	return Ledger{Birth: l.Birth, Archive: l.Archive, Entries: entries}
 }
 
 // oldest returns the keys of entries, those first that expired first.

@@ -114,25 +114,66 @@ func TestJudge(t *testing.T) {
 }
 
 func TestBorn(t *testing.T) {
+	record := &instance.ArchiveRecord{Repository: "r", Since: at(0)}
+	type want struct {
+		Since       time.Time
+		Incarnation string
+		Archived    bool
+		Changed     bool
+	}
 	cases := map[string]struct {
-		reason  string
-		ledger  Ledger
-		now     time.Time
-		want    time.Time
-		changed bool
+		reason string
+		ledger Ledger
+		now    time.Time
+		want   want
 	}{
-		"AtBirth":       {reason: "A ledger that is begun at birth knows all.", now: at(1), want: at(0), changed: true},
-		"Lost":          {reason: "A ledger that was lost knows nothing of the time before.", now: at(30), want: at(30), changed: true},
-		"Kept":          {reason: "A ledger is begun once.", ledger: Ledger{Birth: &instance.Birth{Since: at(0), SystemIdentifier: "7"}}, now: at(30), want: at(0)},
-		"OtherDatabase": {reason: "Another database of the name was born later.", ledger: Ledger{Birth: &instance.Birth{SystemIdentifier: "6"}}, now: at(2), want: at(0), changed: true},
+		"AtBirth": {reason: "A ledger that is begun at birth knows all.", now: at(1), want: want{Since: at(0), Incarnation: "new", Changed: true}},
+		"Lost":    {reason: "A ledger that was lost knows nothing of the time before.", now: at(30), want: want{Since: at(30), Incarnation: "new", Changed: true}},
+		"Kept": {
+			reason: "A ledger is begun once: whichever instance is the primary, the database keeps its name.",
+			ledger: Ledger{Birth: &instance.Birth{Since: at(0), SystemIdentifier: "7", Incarnation: "old"}, Archive: record}, now: at(30),
+			want: want{Since: at(0), Incarnation: "old", Archived: true},
+		},
+		"Unnamed": {
+			reason: "A database that an older agent made gets a name, and keeps all else.",
+			ledger: Ledger{Birth: &instance.Birth{Since: at(0), SystemIdentifier: "7"}, Archive: record}, now: at(30),
+			want: want{Since: at(0), Incarnation: "new", Archived: true, Changed: true},
+		},
+		"OtherDatabase": {
+			reason: "Another database of the name was born later, and nothing of it is archived.",
+			ledger: Ledger{Birth: &instance.Birth{SystemIdentifier: "6", Incarnation: "old"}, Archive: record}, now: at(2),
+			want: want{Since: at(0), Incarnation: "new", Changed: true},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, changed := tc.ledger.Born("7", at(0), tc.now)
-			if !got.Birth.Since.Equal(tc.want) || changed != tc.changed {
-				t.Errorf("\n%s\nBorn(...): want %s, %t, got %s, %t", tc.reason, tc.want, tc.changed, got.Birth.Since, changed)
+			born, changed := tc.ledger.Born("7", "new", at(0), tc.now)
+			got := want{Since: born.Birth.Since, Incarnation: born.Birth.Incarnation, Archived: born.Archive != nil, Changed: changed}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nBorn(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestData shows that what is written is read again.
+func TestData(t *testing.T) {
+	l := Ledger{
+		Birth:   &instance.Birth{Since: at(0), SystemIdentifier: "7", Incarnation: "i"},
+		Archive: &instance.ArchiveRecord{Repository: "r", Since: at(1)},
+		Entries: map[string]instance.LedgerEntry{"Switchover.move": {Hash: "h", ValidUntil: at(2)}},
+	}
+	data, err := l.With("Failover.move", instance.LedgerEntry{Hash: "g"}, at(3)).Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Entries["Failover.move"] = instance.LedgerEntry{Hash: "g"}
+	if diff := cmp.Diff(l, got); diff != "" {
+		t.Errorf("Parse(Data()): -want, +got:\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,6 +22,27 @@ type Collector struct {
 	full        float64
 	synchronous bool
 	events      map[Event]int
+	backups     *Backups
+}
+
+// Backups are what the primary knows of a repository.
+type Backups struct {
+	// Since is when the database began to be archived there, and LastArchived when the last WAL segment was.
+	Since, LastArchived time.Time
+
+	// Failing says that the store takes no WAL, and Waiting how many segments wait for it.
+	Failing bool
+	Waiting int
+
+	// Stops are when the backups were complete, the oldest first, and Bytes what all of them take of the store.
+	Stops []time.Time
+	Bytes int64
+
+	// Overdue says that the newest is older than it should be by the schedules.
+	Overdue bool
+
+	// Retention is for how long the plan promises to be able to go back.
+	Retention time.Duration
 }
 
 // An Event is something that the agent did.
@@ -57,6 +79,13 @@ func (c *Collector) Report(r instance.Report, full float64, synchronous bool) {
 	c.report, c.full, c.synchronous = r, full, synchronous
 }
 
+// Archived takes what is known of the repository. Nil means that this instance knows nothing of one.
+func (c *Collector) Archived(b *Backups) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.backups = b
+}
+
 // Count counts an event.
 func (c *Collector) Count(e Event) {
 	c.mu.Lock()
@@ -90,6 +119,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	if r.Replication != nil {
 		replication(gauge, *r.Replication)
 	}
+	if c.backups != nil {
+		backups(gauge, *c.backups)
+	}
 	for _, e := range slices.Sorted(maps.Keys(c.events)) {
 		out <- prometheus.MustNewConstMetric(
 			c.description("xdb_agent_events_total", "What the agent did since its container started.", prometheus.Labels{"event": string(e)}),
@@ -113,6 +145,26 @@ func replication(gauge func(name, help string, value float64, labels prometheus.
 	gauge("xdb_replication_standbys_streaming", "Standbys that receive every record as it is written.", float64(streaming), nil)
 	gauge("xdb_replication_standbys_confirming", "Standbys that can confirm a commit.", float64(confirming), nil)
 }
+
+// backups sends what only the primary of a database with a BackupPlan knows.
+func backups(gauge func(name, help string, value float64, labels prometheus.Labels), b Backups) {
+	gauge("xdb_archive_since_timestamp_seconds", "When the database began to be archived in this repository.", seconds(b.Since), nil)
+	gauge("xdb_archive_failing", "Whether the store takes no WAL.", truth(b.Failing), nil)
+	gauge("xdb_archive_waiting_segments", "WAL segments that wait on the data volume to be archived.", float64(b.Waiting), nil)
+	gauge("xdb_backup_overdue", "Whether the newest backup is older than it should be by the schedules.", truth(b.Overdue), nil)
+	gauge("xdb_backup_retention_seconds", "For how long the BackupPlan promises to be able to go back.", b.Retention.Seconds(), nil)
+	gauge("xdb_backup_count", "Backups in the repository.", float64(len(b.Stops)), nil)
+	gauge("xdb_backup_bytes", "What all backups take of the store.", float64(b.Bytes), nil)
+	if !b.LastArchived.IsZero() {
+		gauge("xdb_archive_last_timestamp_seconds", "When the last WAL segment was archived.", seconds(b.LastArchived), nil)
+	}
+	if len(b.Stops) > 0 {
+		gauge("xdb_backup_oldest_timestamp_seconds", "When the oldest backup was complete: the database can be restored to any time since.", seconds(b.Stops[0]), nil)
+		gauge("xdb_backup_newest_timestamp_seconds", "When the newest backup was complete.", seconds(b.Stops[len(b.Stops)-1]), nil)
+	}
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func (c *Collector) description(name, help string, labels prometheus.Labels) *prometheus.Desc {
 	all := prometheus.Labels{"cluster": c.cluster, "instance_name": c.pod}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,10 +12,11 @@ import (
 
 func TestCollect(t *testing.T) {
 	cases := map[string]struct {
-		reason string
-		report instance.Report
-		want   map[string]float64
-		absent []string
+		reason  string
+		report  instance.Report
+		backups *Backups
+		want    map[string]float64
+		absent  []string
 	}{
 		"Primary": {
 			reason: "A primary shows who confirms its commits.",
@@ -31,17 +33,38 @@ func TestCollect(t *testing.T) {
 				"xdb_instance_incident": 1, "xdb_standby_lag_bytes": 1 << 24, "xdb_agent_events_total": 1,
 			},
 		},
+		"BackedUp": {
+			reason: "A primary with a BackupPlan shows how far back it can go, and what waits to be archived.",
+			report: instance.Report{Role: instance.RolePrimary, State: instance.StateRunning},
+			backups: &Backups{
+				Since: time.Unix(100, 0), LastArchived: time.Unix(400, 5e8), Failing: true, Waiting: 3, Overdue: true,
+				Stops: []time.Time{time.Unix(200, 0), time.Unix(300, 0)}, Bytes: 7, Retention: time.Hour,
+			},
+			want: map[string]float64{
+				"xdb_archive_since_timestamp_seconds": 100, "xdb_archive_last_timestamp_seconds": 400.5, "xdb_archive_failing": 1, "xdb_archive_waiting_segments": 3,
+				"xdb_backup_overdue": 1, "xdb_backup_retention_seconds": 3600, "xdb_backup_count": 2, "xdb_backup_bytes": 7,
+				"xdb_backup_oldest_timestamp_seconds": 200, "xdb_backup_newest_timestamp_seconds": 300,
+			},
+		},
+		"NotBackedUpYet": {
+			reason:  "Without a backup there is no time of one.",
+			report:  instance.Report{Role: instance.RolePrimary, State: instance.StateRunning},
+			backups: &Backups{Since: time.Unix(100, 0)},
+			want:    map[string]float64{"xdb_archive_since_timestamp_seconds": 100, "xdb_archive_failing": 0},
+			absent:  []string{"xdb_backup_oldest_timestamp_seconds", "xdb_backup_newest_timestamp_seconds", "xdb_archive_last_timestamp_seconds"},
+		},
 		"Standby": {
 			reason: "A standby sees nobody who follows it, and must not say that nobody confirms.",
 			report: instance.Report{Role: instance.RoleStandby, State: instance.StateDisconnected},
 			want:   map[string]float64{"xdb_instance_primary": 0, "xdb_instance_serving": 0},
-			absent: []string{"xdb_replication_standbys_needed", "xdb_instance_incident"},
+			absent: []string{"xdb_replication_standbys_needed", "xdb_instance_incident", "xdb_archive_failing"},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			c := New("db", "db-0")
 			c.Report(tc.report, 0.5, true)
+			c.Archived(tc.backups)
 			c.Count(EventFenced)
 			registry := prometheus.NewPedanticRegistry()
 			registry.MustRegister(c)

@@ -25,7 +25,7 @@ func dynamic(c instance.Config) map[string]any {
 		"postgresql": map[string]any{
 			"use_pg_rewind": true,
 			"use_slots":     true,
-			"parameters":    parameters(c.Parameters),
+			"parameters":    untyped(parameters(c)),
 		},
 	}
 }
@@ -60,7 +60,23 @@ func primaryStartTimeout(c instance.Config) int {
 	return 0
 }
 
-func parameters(given map[string]string) map[string]any {
+// archiveTimeout is how long a change may be in no archive: PostgreSQL ends a segment then, full or not.
+const archiveTimeout = "60s"
+
+// parameters are the Config's, with those that follow from the rest of it.
+func parameters(c instance.Config) map[string]string {
+	if c.Backup == nil {
+		return c.Parameters
+	}
+	all := maps.Clone(c.Parameters)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all["archive_timeout"] = archiveTimeout
+	return all
+}
+
+func untyped(given map[string]string) map[string]any {
 	all := make(map[string]any, len(given))
 	for name, value := range given {
 		all[name] = value
@@ -79,7 +95,7 @@ func Changes(c instance.Config, current map[string]any) map[string]any {
 	}
 	postgresql, _ := current["postgresql"].(map[string]any)
 	there, _ := postgresql["parameters"].(map[string]any)
-	if changed := changedParameters(c.Parameters, there); len(changed) > 0 {
+	if changed := changedParameters(parameters(c), there); len(changed) > 0 {
 		changes["postgresql"] = map[string]any{"parameters": changed}
 	}
 	return changes

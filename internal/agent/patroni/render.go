@@ -22,6 +22,9 @@ const (
 // mayPromote says whether this instance may be promoted.
 const mayPromote = "/usr/local/bin/xdb-agent may-promote"
 
+// archiveCommand takes a WAL segment to where the BackupPlan says. Its name is what pgBackRest looks for before it takes a backup.
+const archiveCommand = "/usr/local/bin/xdb-agent pgbackrest-archive %p"
+
 // Settings are what Patroni's configuration of one instance follows from.
 type Settings struct {
 	Config instance.Config
@@ -139,10 +142,9 @@ func ownParameters() map[string]string {
 		"ssl_min_protocol_version": "TLSv1.2",
 		"logging_collector":        "off",
 		"log_destination":          "stderr",
-		// Turning archiving on later needs a restart, giving the command later does not. Until a plan for backups gives
-		// one, nobody wants the WAL: it counts as archived, or it would fill the volume.
+		// Turning archiving on later needs a restart. What the command does follows from whether there is a BackupPlan.
 		"archive_mode":    "on",
-		"archive_command": "/bin/true",
+		"archive_command": archiveCommand,
 	}
 }
 

@@ -19,6 +19,23 @@ var ErrNotShutDown = errors.New("PostgreSQL did not shut down in order")
 // ShutdownCheckpoint returns where the last record of a primary's WAL begins, in bytes, whose PostgreSQL has shut down in
 // order: it is the checkpoint of the shutdown.
 func ShutdownCheckpoint(ctx context.Context, binaries, dataDirectory string) (uint64, error) {
+	out, err := controlData(ctx, binaries, dataDirectory)
+	if err != nil {
+		return 0, err
+	}
+	return shutdownCheckpoint(out)
+}
+
+// ClusterState returns what PostgreSQL says about itself in the control file, for example "in production" or "shut down".
+func ClusterState(ctx context.Context, binaries, dataDirectory string) (string, error) {
+	out, err := controlData(ctx, binaries, dataDirectory)
+	if err != nil {
+		return "", err
+	}
+	return parseControlData(out)["Database cluster state"], nil
+}
+
+func controlData(ctx context.Context, binaries, dataDirectory string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "pg_controldata"), "-D", dataDirectory) //nolint:gosec // The image's own program.
@@ -27,26 +44,31 @@ func ShutdownCheckpoint(ctx context.Context, binaries, dataDirectory string) (ui
 	// PID 1 reaps every process of its container, this one too, so that its exit status may be gone. What it printed says
 	// enough: without it nothing can be parsed.
 	if err != nil && !errors.Is(err, syscall.ECHILD) {
-		return 0, fmt.Errorf("cannot read the control file: %w", err)
+		return nil, fmt.Errorf("cannot read the control file: %w", err)
 	}
-	return shutdownCheckpoint(out)
+	return out, nil
 }
 
-func shutdownCheckpoint(controlData []byte) (uint64, error) {
+func parseControlData(out []byte) map[string]string {
 	values := map[string]string{}
-	for lines := bufio.NewScanner(bytes.NewReader(controlData)); lines.Scan(); {
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
 			values[name] = strings.TrimSpace(value)
 		}
 	}
+	return values
+}
+
+func shutdownCheckpoint(out []byte) (uint64, error) {
+	values := parseControlData(out)
 	if values["Database cluster state"] != "shut down" {
 		return 0, ErrNotShutDown
 	}
-	return parsePosition(values["Latest checkpoint location"])
+	return ParsePosition(values["Latest checkpoint location"])
 }
 
-// parsePosition reads a position in the WAL (an LSN), for example 16/B374D848.
-func parsePosition(text string) (uint64, error) {
+// ParsePosition reads a position in the WAL (an LSN), for example 16/B374D848.
+func ParsePosition(text string) (uint64, error) {
 	high, low, ok := strings.Cut(text, "/")
 	if !ok {
 		return 0, fmt.Errorf("cannot parse the position %q in the WAL", text)

@@ -42,7 +42,7 @@ func TestShutdownCheckpoint(t *testing.T) {
 			}
 		})
 	}
-	if _, err := parsePosition("nonsense"); err == nil || errors.Is(err, ErrNotShutDown) {
+	if _, err := ParsePosition("nonsense"); err == nil || errors.Is(err, ErrNotShutDown) {
 		t.Error("What is no position was taken for one.")
 	}
 }

@@ -42,6 +42,12 @@ type Facts struct {
 	// ReadyFor is what a primary reports as such.
 	ReadyFor int
 
+	// DataDirectory is where the database's files are.
+	DataDirectory string
+
+	// Archive is how archiving goes. Nil for all but a primary with a BackupPlan.
+	Archive *instance.Archive
+
 	AppliedBy           instance.AppliedBy
 	AdminRevision       string
 	CertificateRevision string
@@ -55,7 +61,7 @@ func Build(f Facts) instance.Report {
 	r := instance.Report{
 		Pod: f.PodUID, Node: f.Node, Role: instance.RoleUnknown, State: instance.StateStarting,
 		SystemIdentifier: f.SystemIdentifier, CertificateRevision: f.CertificateRevision, DataDiskSize: f.DataDiskSize,
-		AppliedBy: f.AppliedBy,
+		AppliedBy: f.AppliedBy, DataDirectory: f.DataDirectory,
 		Incidents: slices.SortedFunc(slices.Values(f.Incidents), func(a, b instance.Incident) int { return strings.Compare(a.Code, b.Code) }),
 	}
 	if !f.CertificateExpiry.IsZero() {
@@ -71,7 +77,7 @@ func Build(f Facts) instance.Report {
 	}
 	r.ServerVersion = Version(f.Member.ServerVersion)
 	if r.Role == instance.RolePrimary {
-		r.AdminRevision, r.Replication, r.ReadyFor = f.AdminRevision, f.Replication, f.ReadyFor
+		r.AdminRevision, r.Replication, r.ReadyFor, r.Archive = f.AdminRevision, f.Replication, f.ReadyFor, f.Archive
 	}
 	if f.Settings == nil {
 		return r

@@ -2,12 +2,22 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
+	"github.com/xdbcluster/xdbcluster/internal/agent/restore"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
+)
+
+// restoreRetry is how long to wait before a restore that failed is tried again. The wait doubles up to restoreRetryMost.
+const (
+	restoreRetry     = 2 * time.Second
+	restoreRetryMost = 30 * time.Second
 )
 
 // birthRetry is how often the agent asks again what Patroni knows of the cluster.
@@ -156,7 +166,61 @@ func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
 	if len(forgotten) > 0 {
 		a.log.Info("Removed what Patroni knew of a database that is not there", "configMaps", forgotten)
 	}
-	return nil
+	return a.restore(ctx, vol)
+}
+
+// restore makes the cluster's database from a backup, where the claim says so. It goes on until there is one: an empty database
+// must not take its place.
+func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
+	wanted := a.current().Restore
+	if wanted == nil {
+		return nil
+	}
+	restorer := restore.New(*wanted, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
+	for pause := restoreRetry; ; pause = min(2*pause, restoreRetryMost) {
+		err := restorer.Restore(ctx)
+		if err == nil {
+			return vol.Adopt()
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.reportWaiting(ctx, restoreIncident(err), restoreMessage(*wanted, err))
+		if errors.Is(err, restore.ErrNoRepository) {
+			pause = restoreRetry
+			if err := a.kube.Refresh(ctx, time.Now().UTC().Format(time.RFC3339)); err != nil {
+				a.log.Warn("Cannot ask for the BackupPlan's Secret to be mounted", "error", err.Error())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func restoreIncident(err error) string {
+	refusal := restore.Refusal{}
+	switch {
+	case errors.Is(err, restore.ErrNoRepository):
+		return instance.IncidentRestoreWaits
+	case errors.As(err, &refusal):
+		return instance.IncidentRestoreRefused
+	}
+	return instance.IncidentRestoreFails
+}
+
+func restoreMessage(wanted instance.Restore, err error) string {
+	of := fmt.Sprintf("The DBCluster %s of the namespace %s is not restored %s", wanted.Cluster, wanted.Namespace, restore.Target(wanted))
+	refusal := restore.Refusal{}
+	switch {
+	case errors.Is(err, restore.ErrNoRepository):
+		return of + " yet: there is no BackupPlan that says where its backups are. Create it; bootstrap.restore.backupPlanOf says whose it is."
+	case errors.As(err, &refusal):
+		return of + ": " + refusal.Message + " Nothing was touched: delete this DBCluster with its volumes, and create it with another target."
+	}
+	return of + ", and that is tried again: " + err.Error() + "."
 }
 
 // forgetMissing lets an instance whose database is gone copy it from the others. It says whether there are any that have

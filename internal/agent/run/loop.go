@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
@@ -61,6 +62,7 @@ type loop struct {
 	patroni    patroni.Client
 	guard      *guard
 	checkup    *checkup
+	archivist  *archive.Archivist
 	incidents  incidents
 
 	// primary is what Patroni said last: one that does not answer has not said anything else.
@@ -102,9 +104,9 @@ type loop struct {
 	complaints    map[string]string
 }
 
-func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, last instance.Report) *loop {
+func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, archivist *archive.Archivist, last instance.Report) *loop {
 	return &loop{
-		Agent: a, volume: v, supervisor: s, guard: newGuard(a, s), checkup: newCheckup(a, s), incidents: incidents{},
+		Agent: a, volume: v, supervisor: s, guard: newGuard(a, s), checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
 		appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
 	}
 }
@@ -124,17 +126,20 @@ func (l *loop) turn(ctx context.Context) {
 
 	facts := report.Facts{
 		PodUID: l.env.PodUID, Node: l.env.Node, Config: config, Member: member,
-		SystemIdentifier: l.volume.Identity().SystemIdentifier,
+		SystemIdentifier: l.volume.Identity().SystemIdentifier, DataDirectory: l.volume.DataDirectory(),
 	}
+	l.archivist.SetPrimary(l.primary)
 	if member != nil && member.State == "running" {
 		l.act(ctx, config, member, &facts)
 	}
 	facts.AppliedBy, facts.AdminRevision = l.appliedBy, l.adminRevision
 	facts.CertificateRevision, facts.CertificateExpiry = l.served, l.certificate.Expiry
 	facts.DataDiskSize = l.diskSize
-	facts.Incidents = l.incidents.list()
+	archiving := l.archivist.Status()
+	facts.Archive, facts.Incidents = archiving.Archive, append(l.incidents.list(), archiving.Incidents...)
 	built := report.Build(facts)
 	l.metrics.Report(built, l.used, config.Instances > 1 && config.Synchronous != synchronyOff)
+	l.metrics.Archived(l.archivist.Metrics())
 	l.write(ctx, built)
 }
 
@@ -295,7 +300,7 @@ func (l *loop) keepLedger(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	record, changed := record.Born(identity.SystemIdentifier, *identity.Born, now)
+	record, changed := record.Born(identity.SystemIdentifier, identity.Incarnation, *identity.Born, now)
 	if !changed {
 		return nil
 	}
@@ -413,7 +418,10 @@ func (l *loop) lookAtMounts(ctx context.Context, config instance.Config) {
 	l.complain("credentials", err)
 	mounted, err := mountedCertificate()
 	l.complain("mounted certificate", err)
-	if admin == config.AdminRevision && mounted.Revision == config.CertificateRevision {
+	repository, err := archive.ReadMounted(instance.FolderRepository)
+	l.complain("mounted repository", err)
+	planned := config.Backup == nil || repository != nil && repository.Revision == config.Backup.Revision
+	if admin == config.AdminRevision && mounted.Revision == config.CertificateRevision && planned {
 		return
 	}
 	l.refresh(ctx)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
@@ -97,7 +98,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	go a.kube.WatchLeader(ctx, a.log, func(leader string) { a.follow(ctx, leader) })
 
 	supervisor := a.supervisor(ctx, vol)
-	loop := newLoop(a, vol, supervisor, last)
+	archivist := a.archivist(vol)
+	loop := newLoop(a, vol, supervisor, archivist, last)
+	go archivist.Run(ctx)
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
 	ended := make(chan error, 1)
@@ -195,6 +198,15 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 		Gone:          func(at time.Time, crashed bool) { a.giveUpLock(ctx, vol, at, crashed) },
 		Log:           a.log,
 	}
+}
+
+func (a *Agent) archivist(vol *volume.Volume) *archive.Archivist {
+	cluster := naming.Cluster{Namespace: a.env.Namespace, Name: a.current().Cluster}
+	return archive.New(cluster, a.kube, a.log,
+		func() bool { return a.current().Backup != nil },
+		func() archive.Database {
+			return archive.Database{SystemIdentifier: vol.Identity().SystemIdentifier, Directory: vol.DataDirectory()}
+		})
 }
 
 func (a *Agent) current() instance.Config {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,7 +50,9 @@ type Identity struct {
 
 // A Volume is an instance's data volume, held by this process.
 type Volume struct {
-	folder   string
+	folder string
+
+	mu       sync.Mutex
 	identity Identity
 }
 
@@ -101,12 +104,35 @@ func Open(folder, version string, rand io.Reader) (*Volume, error) {
 
 // DataDirectory is where PostgreSQL's data is, or is to be.
 func (v *Volume) DataDirectory() string {
-	return filepath.Join(v.folder, v.identity.Incarnation, dataFolder)
+	return filepath.Join(v.folder, v.Identity().Incarnation, dataFolder)
+}
+
+// MakingDirectory is where a database is made that takes some time, beside DataDirectory.
+func (v *Volume) MakingDirectory() string { return v.DataDirectory() + ".making" }
+
+// Adopt puts the database that was made in MakingDirectory in the place of the data directory, which must be empty, in one step
+// that survives a crash.
+func (v *Volume) Adopt() error {
+	if v.Identity().SystemIdentifier != "" {
+		return fmt.Errorf("cannot put another database in place: the database %s was born on the volume", v.Identity().SystemIdentifier)
+	}
+	if err := os.Rename(v.MakingDirectory(), v.DataDirectory()); err != nil {
+		return fmt.Errorf("cannot put the database in place: %w", err)
+	}
+	return syncFolder(filepath.Dir(v.DataDirectory()))
 }
 
 // Identity says what is on the volume.
 func (v *Volume) Identity() Identity {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	return v.identity
+}
+
+func (v *Volume) setIdentity(id Identity) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.identity = id
 }
 
 // HasDatabase says whether there is a database in the data directory. A copy that was interrupted has none: its control
@@ -136,7 +162,7 @@ func (v *Volume) Forget() error {
 	if err := v.write(forgotten); err != nil {
 		return err
 	}
-	v.identity = forgotten
+	v.setIdentity(forgotten)
 	return v.Clear()
 }
 
@@ -163,7 +189,7 @@ func (v *Volume) RecordBirth(systemIdentifier string, now time.Time) error {
 	if err := v.write(born); err != nil {
 		return err
 	}
-	v.identity = born
+	v.setIdentity(born)
 	return nil
 }
 
@@ -185,7 +211,7 @@ func (v *Volume) begin(rand io.Reader) error {
 	if err := v.write(begun); err != nil {
 		return err
 	}
-	v.identity = begun
+	v.setIdentity(begun)
 	return v.makeFolder()
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/network"
 	"github.com/xdbcluster/xdbcluster/test/cluster/node"
+	"github.com/xdbcluster/xdbcluster/test/cluster/objectstore"
 	"github.com/xdbcluster/xdbcluster/test/cluster/process"
 	"github.com/xdbcluster/xdbcluster/test/progress"
 	"github.com/xdbcluster/xdbcluster/tools/program"
@@ -146,7 +147,7 @@ func killProcesses(s process.Supervisor) error {
 func programs() []string {
 	return []string{
 		controlplane.Etcd, controlplane.APIServer, controlplane.ControllerManager, controlplane.Scheduler, controlplane.Kubeadm,
-		node.Kubelet, node.KubeProxy, node.KubeRouter, node.Provisioner, node.Resizer, "kubectl", "coredns",
+		node.Kubelet, node.KubeProxy, node.KubeRouter, node.Provisioner, node.Resizer, "kubectl", "coredns", objectstore.Program,
 	}
 }
 
@@ -295,7 +296,12 @@ func (c Cluster) addons(ctx context.Context, builder program.Builder) error {
 	if err := image.PushBinary(ctx, coredns, binary, "/coredns"); err != nil {
 		return err
 	}
-	if err := c.kubectl(ctx, addons.Manifests(coredns), "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
+	store, err := objectstore.Store{Binaries: c.binaries(), Supervisor: c.supervisor()}.Up(ctx)
+	if err != nil {
+		return err
+	}
+	manifests := addons.Manifests(coredns) + "---\n" + store
+	if err := c.kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		return err
 	}
 	if err := c.kubectl(ctx, "", "wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"); err != nil {

@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,7 +47,7 @@ func TestOperations(t *testing.T) {
 	}
 
 	t.Log("Its claim is deleted, and created again")
-	d.removeOperation(v1alpha1.KindSwitchover, "move")
+	d.removeClaim(v1alpha1.KindSwitchover, "move")
 	d.operate(v1alpha1.KindSwitchover, "move", spec)
 	again := d.waitOperation(v1alpha1.KindSwitchover, "move", v1alpha1.OperationSucceeded)
 	if again.FinishedAt == nil || !again.FinishedAt.Equal(status.FinishedAt) {
@@ -56,7 +55,7 @@ func TestOperations(t *testing.T) {
 	}
 
 	t.Log("The same name for something else, one from before the cluster's birth, one that is late, one that expected something else, one that is wanted already")
-	d.removeOperation(v1alpha1.KindSwitchover, "move")
+	d.removeClaim(v1alpha1.KindSwitchover, "move")
 	other := spec
 	other["newPrimary"] = first
 	d.operate(v1alpha1.KindSwitchover, "move", other)
@@ -157,16 +156,9 @@ func (d *database) operate(kind, name string, spec map[string]any) {
 }
 
 func (d *database) readOperation(ctx context.Context, kind, name string) (v1alpha1.OperationStatus, error) {
-	object, status := unstructured.Unstructured{}, v1alpha1.OperationStatus{}
-	object.SetGroupVersionKind(claimKind().GroupVersion().WithKind(kind))
-	if err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: name}, &object); err != nil {
-		return status, err
-	}
-	content, _, err := unstructured.NestedMap(object.Object, "status")
-	if err != nil {
-		return status, err
-	}
-	return status, runtime.DefaultUnstructuredConverter.FromUnstructured(content, &status)
+	status := v1alpha1.OperationStatus{}
+	err := d.readStatus(ctx, kind, name, &status)
+	return status, err
 }
 
 // waitOperation waits until an operation has come to its end, which must be the one that is wanted.
@@ -193,21 +185,6 @@ func (d *database) checkReason(kind, name string, phase v1alpha1.OperationPhase,
 	if status := d.waitOperation(kind, name, phase); status.Reason != reason {
 		d.Errorf("%s %s is %s for the reason %s; want %s", kind, name, status.Phase, status.Reason, reason)
 	}
-}
-
-func (d *database) removeOperation(kind, name string) {
-	d.Helper()
-	object := unstructured.Unstructured{}
-	object.SetGroupVersionKind(claimKind().GroupVersion().WithKind(kind))
-	object.SetName(name)
-	object.SetNamespace(d.namespace)
-	if err := d.kube.Delete(d.Context(), &object); err != nil {
-		d.Fatalf("cannot delete %s %q: %v", kind, name, err)
-	}
-	d.eventually(operationLimit, fmt.Sprintf("%s %s is gone", kind, name), func(ctx context.Context) (string, bool) {
-		_, err := d.readOperation(ctx, kind, name)
-		return fmt.Sprint(err), kerrors.IsNotFound(err)
-	})
 }
 
 // leftovers names what an operation has beside its report.

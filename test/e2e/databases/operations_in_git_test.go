@@ -72,7 +72,7 @@ func TestOperationsInGit(t *testing.T) {
 	h.check("first", 2)
 
 	t.Log("Its object is deleted by hand")
-	d.removeOperation(v1alpha1.KindSwitchover, "first")
+	d.removeClaim(v1alpha1.KindSwitchover, "first")
 	if err := h.platform.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}

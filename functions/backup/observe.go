@@ -1,0 +1,97 @@
+package backup
+
+import (
+	"encoding/json"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/jobs"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// Names of the resources that are looked up.
+const (
+	requiredInstances   = "instances"
+	requiredPlan        = "plan"
+	requiredCertificate = "certificate"
+	requiredInventory   = "inventory"
+)
+
+// Facts are what is seen.
+type facts struct {
+	jobs.Seen
+
+	// Report is what the Job says. Nil before it said anything.
+	Report *instance.BackupReport
+
+	// Instances are what the Job takes from the cluster. Nil when there are none. Stopped says that there are to be none.
+	Instances *jobs.Instances
+	Stopped   bool
+
+	// PlanCluster is the DBCluster of the BackupPlan. Empty when there is no such plan. PlanAnswered says that it was looked up.
+	PlanCluster  string
+	PlanAnswered bool
+
+	// Certificate says that there is the one by which the instances know the Job.
+	Certificate bool
+
+	// Stored says that the backup is in the repository, as far as is known. Nil when nobody has said.
+	Stored map[string]bool
+
+	// Phase that the status shows now.
+	Phase v1alpha1.BackupPhase
+}
+
+func observe(in compose.Input) facts {
+	phase, _, _ := unstructured.NestedString(in.Composite.Object, "status", "phase")
+	f := facts{
+		Seen:        jobs.Observe(in),
+		Report:      observeReport(in.Observed[naming.ObjectReport]),
+		Certificate: len(in.Required[requiredCertificate]) > 0,
+		Phase:       v1alpha1.BackupPhase(phase),
+	}
+	for _, set := range in.Required[requiredInstances] {
+		f.Instances = jobs.ObserveInstances(set)
+		replicas, found, _ := unstructured.NestedFieldNoCopy(set.Object, "spec", "replicas")
+		f.Stopped = found && (replicas == float64(0) || replicas == int64(0))
+	}
+	plans, answered := in.Required[requiredPlan]
+	f.PlanAnswered = answered
+	for _, plan := range plans {
+		f.PlanCluster, _, _ = unstructured.NestedString(plan.Object, "spec", "dbclusterRef")
+	}
+	for _, inventory := range in.Required[requiredInventory] {
+		f.Stored = observeInventory(inventory)
+	}
+	return f
+}
+
+// observeReport returns what the Job says. What cannot be read says nothing.
+func observeReport(configMap *unstructured.Unstructured) *instance.BackupReport {
+	if configMap == nil {
+		return nil
+	}
+	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.BackupKey)
+	report := &instance.BackupReport{}
+	if err := json.Unmarshal([]byte(text), report); err != nil || report.Phase == "" {
+		return nil
+	}
+	return report
+}
+
+// observeInventory returns the labels of the backups that there are. Nil when it cannot be read.
+func observeInventory(configMap *unstructured.Unstructured) map[string]bool {
+	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.InventoryKey)
+	inventory := instance.Inventory{}
+	if err := json.Unmarshal([]byte(text), &inventory); err != nil {
+		return nil
+	}
+	stored := make(map[string]bool, len(inventory.Backups))
+	for _, b := range inventory.Backups {
+		stored[b.Label] = true
+	}
+	return stored
+}

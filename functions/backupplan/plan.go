@@ -1,0 +1,252 @@
+package backupplan
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/functions/schedule"
+)
+
+// callAgain is the longest that a plan goes unlooked at.
+const callAgain = 24 * time.Hour
+
+// errNotSeen says that what is in force cannot be seen, so that it cannot be kept as it is.
+var errNotSeen = errors.New("the Secret of the repository is not seen yet, and nothing can be put in its place; nothing is changed")
+
+// A plan is what is to be, and why some of it cannot be.
+type plan struct {
+	// Secret is what the repository's Secret is to hold. Nil when there is to be none yet.
+	Secret map[string][]byte
+
+	// Shared says that there are to be the objects that instances and Jobs share, RoleBinding that the Role is there that it
+	// needs.
+	Shared      bool
+	RoleBinding bool
+
+	Phase v1alpha1.BackupPlanPhase
+
+	// Backups are those that can be brought forward to now, the oldest first, and Next is when the next one is due. Zero when
+	// none is.
+	Backups []instance.StoredBackup
+	Next    time.Time
+
+	// Verdicts say what can be carried out and what is.
+	Verdicts []verdict
+
+	CallAgain time.Duration
+}
+
+// A verdict says whether a part of the plan is as it should be.
+type verdict struct {
+	compose.Condition
+
+	// Stalls says that somebody has to do something before it can be.
+	Stalls bool
+}
+
+// Ready says whether everything is as it should be.
+func (p plan) Ready() bool {
+	return !slices.ContainsFunc(p.Verdicts, func(v verdict) bool { return v.Status != compose.True })
+}
+
+func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error) {
+	location, data, err := planSecret(r, seen, rand)
+	if err != nil {
+		return plan{}, err
+	}
+	scheduled, schedules := planSchedules(r)
+	if scheduled.Stalls {
+		data = seen.Repository // The schedules in it are those before.
+	}
+	if data == nil && seen.Wanted {
+		return plan{}, errNotSeen
+	}
+	p := plan{
+		Secret: data, Shared: data != nil, RoleBinding: data != nil && seen.Granted,
+		Backups: usable(r, seen),
+	}
+	idle := r.Repository.Paused || seen.Stopped
+	if !idle {
+		p.Next = schedules.Next(now)
+	}
+	p.Verdicts = []verdict{location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now)}
+	p.Phase = phase(p, seen, idle)
+	p.CallAgain = again(p, now)
+	return p, nil
+}
+
+// planSecret returns what the repository's Secret is to hold: what was accepted last, when what is asked for now cannot be.
+func planSecret(r request, seen facts, rand io.Reader) (verdict, map[string][]byte, error) {
+	if seen.Rival != "" {
+		return located(compose.False, v1alpha1.ReasonOtherPlan, true, fmt.Sprintf(
+			"The DBCluster %s has another BackupPlan, %s, and can have one only. Change that one, or delete it first: the backups stay.",
+			r.Name, seen.Rival)), seen.Repository, nil
+	}
+	data, refused := content(r, seen)
+	if refused != nil && refused.Waits {
+		return located(compose.Unknown, refused.Reason, false, refused.Message), seen.Repository, nil
+	}
+	if refused != nil {
+		return located(compose.False, refused.Reason, true, refused.Message), seen.Repository, nil
+	}
+	data, err := revised(data, seen.Repository, rand)
+	return located(compose.True, v1alpha1.ReasonAccepted, false, "All is known that is needed to get into the store."), data, err
+}
+
+func located(status compose.Truth, reason string, stalls bool, message string) verdict {
+	return verdict{Stalls: stalls, Condition: compose.Condition{
+		Type: v1alpha1.ConditionLocationAccepted, Status: status, Reason: reason, Message: message,
+	}}
+}
+
+func planSchedules(r request) (verdict, schedule.Schedules) {
+	accepted := compose.Condition{
+		Type: v1alpha1.ConditionScheduleAccepted, Status: compose.True, Reason: v1alpha1.ReasonAccepted, Message: "The schedules can be kept.",
+	}
+	schedules, err := schedule.Parse(r.Repository.Schedules)
+	if err != nil {
+		accepted.Status, accepted.Reason = compose.False, v1alpha1.ReasonRefused
+		accepted.Message = err.Error() + ". Correct cronSchedule or backupSchedules; the schedules before stay in force."
+		return verdict{Stalls: true, Condition: accepted}, nil
+	}
+	return verdict{Condition: accepted}, schedules
+}
+
+// usable returns the backups that a database can be restored from and brought forward to now, the oldest first.
+func usable(r request, seen facts) []instance.StoredBackup {
+	if seen.Inventory == nil || seen.Inventory.Repository != r.Repository.ID() {
+		return nil
+	}
+	var since time.Time
+	if seen.Archive != nil && seen.Archive.Repository == r.Repository.ID() && seen.Archive.Since != nil {
+		since = *seen.Archive.Since
+	}
+	return slices.DeleteFunc(slices.Clone(seen.Inventory.Backups), func(b instance.StoredBackup) bool { return b.Start.Before(since.Truncate(time.Second)) })
+}
+
+// archiving says how archiving goes.
+func archiving(r request, seen facts) verdict {
+	say := func(status compose.Truth, reason, message string) verdict {
+		return verdict{Condition: compose.Condition{Type: v1alpha1.ConditionArchiving, Status: status, Reason: reason, Message: message}}
+	}
+	archive := seen.Archive
+	if archive != nil && archive.Repository != r.Repository.ID() {
+		archive = nil // It is about the store before.
+	}
+	switch {
+	case seen.ClusterAnswered && !seen.ClusterFound:
+		return say(compose.False, v1alpha1.ReasonClusterMissing, fmt.Sprintf("Waiting for the DBCluster %s in the namespace %s. Check dbclusterRef.", r.Name, r.Namespace))
+	case seen.Stopped:
+		return say(compose.True, v1alpha1.ReasonClusterStopped, "The DBCluster is stopped: there is nothing to archive, and no backup is taken until it runs.")
+	case incident(seen, instance.IncidentRepositoryUnusable, "") != "":
+		v := say(compose.False, v1alpha1.ReasonRepositoryUnusable, incident(seen, instance.IncidentRepositoryUnusable, ""))
+		v.Stalls = true
+		return v
+	case archive == nil:
+		return say(compose.Unknown, v1alpha1.ReasonNoPrimary, fmt.Sprintf("Waiting for the primary of the DBCluster %s to say that it archives.", r.Name))
+	case archive.State == instance.Archiving:
+		return say(compose.True, v1alpha1.ReasonArchiving, "Every WAL segment is archived as it is written, after a minute at the latest.")
+	case archive.State == instance.ArchiveFailing:
+		return say(compose.False, v1alpha1.ReasonArchivingFails, incident(seen, instance.IncidentArchivingFails, "The store does not take WAL."))
+	}
+	return say(compose.Unknown, v1alpha1.ReasonArchiveStarting, "Waiting for the primary to try the store.")
+}
+
+// incident returns what the primary says about an incident, or else a text.
+func incident(seen facts, code, otherwise string) string {
+	for _, i := range seen.Incidents {
+		if i.Code == code {
+			return i.Message
+		}
+	}
+	return otherwise
+}
+
+// backedUp says whether the database can be restored, and whether backups are taken when they are due.
+func backedUp(p plan, schedules schedule.Schedules, idle bool, now time.Time) verdict {
+	say := func(status compose.Truth, reason, message string) verdict {
+		return verdict{Condition: compose.Condition{Type: v1alpha1.ConditionBackedUp, Status: status, Reason: reason, Message: message}}
+	}
+	if len(p.Backups) == 0 && idle {
+		return say(compose.False, v1alpha1.ReasonNoBackup, "There is no backup, and none is taken on schedule: create a Backup, or let the BackupPlan and the DBCluster go on.")
+	}
+	if len(p.Backups) == 0 {
+		return say(compose.False, v1alpha1.ReasonNoBackup, "Waiting for the first backup. List the plan's backups with kubectl get backups to see how far it is.")
+	}
+	newest := p.Backups[len(p.Backups)-1]
+	if due, missed := schedules.Overdue(newest.Start, now); missed && !idle {
+		return say(compose.False, v1alpha1.ReasonBackupOverdue, fmt.Sprintf(
+			"The backup that was due at %s is not there. Look at the newest of kubectl get backups for the reason.", due.Format(time.RFC3339)))
+	}
+	return say(compose.True, v1alpha1.ReasonBackedUp, "There is a backup, and none is overdue.")
+}
+
+func phase(p plan, seen facts, idle bool) v1alpha1.BackupPlanPhase {
+	for _, v := range p.Verdicts {
+		failing := v.Stalls || v.Reason == v1alpha1.ReasonArchivingFails || v.Reason == v1alpha1.ReasonBackupOverdue
+		if failing {
+			return v1alpha1.BackupPlanFailing
+		}
+	}
+	archives := slices.ContainsFunc(p.Verdicts, func(v verdict) bool {
+		return v.Type == v1alpha1.ConditionArchiving && v.Status == compose.True
+	})
+	switch {
+	case idle && (archives || seen.Stopped):
+		return v1alpha1.BackupPlanPaused
+	case !p.Ready():
+		return v1alpha1.BackupPlanPending
+	}
+	return v1alpha1.BackupPlanActive
+}
+
+// again returns when to look again: when the next backup is due, and when it would be overdue.
+func again(p plan, now time.Time) time.Duration {
+	wait := callAgain
+	if p.Next.IsZero() {
+		return wait
+	}
+	wait = min(wait, p.Next.Sub(now)+time.Second)
+	if len(p.Backups) > 0 {
+		if overdue := p.Backups[len(p.Backups)-1].Start.Add(schedule.OverdueAfter).Sub(now); overdue > 0 {
+			wait = min(wait, overdue+time.Second)
+		}
+	}
+	return max(wait, time.Minute)
+}
+
+// requires returns what is to be looked up. It is asked for on every call: what is not asked for again is not watched any more.
+func requires(r request) map[string]compose.Selector {
+	core := func(kind, name string) compose.Selector {
+		return compose.Selector{APIVersion: "v1", Kind: kind, Namespace: r.Namespace, Name: name}
+	}
+	selectors := map[string]compose.Selector{
+		requiredRepository: core("Secret", r.Cluster.Repository()),
+		requiredReports:    core("ConfigMap", r.Reports()),
+		requiredCluster: {
+			APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.KindDBCluster, Namespace: r.Namespace, Name: r.Name,
+		},
+	}
+	for name, secret := range map[string]string{
+		requiredCredentials: r.Secrets.Credentials, requiredTrust: r.Secrets.Trust, requiredPassphrase: r.Secrets.Passphrase,
+	} {
+		if secret != "" {
+			selectors[name] = core("Secret", secret)
+		}
+	}
+	return selectors
+}
+
+// labels are on every object of a plan.
+func (r request) labels() map[string]string {
+	labels := r.Labels()
+	labels[naming.LabelBackupPlan] = r.Plan
+	return labels
+}

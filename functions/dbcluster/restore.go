@@ -1,0 +1,40 @@
+package dbcluster
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// restoreOf returns which database a cluster begins with. Nil means an empty one.
+func restoreOf(c naming.Cluster, spec *v1alpha1.BootstrapSpec) (*instance.Restore, error) {
+	if spec == nil {
+		return nil, nil
+	}
+	s := spec.Restore
+	r := &instance.Restore{
+		Namespace: cmp.Or(s.SourceNamespace, c.Namespace), Cluster: s.SourceDBCluster, Incarnation: s.Incarnation, Backup: s.Backup, LSN: s.LSN,
+	}
+	if s.PointInTime == "" {
+		return r, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, s.PointInTime)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read bootstrap.restore.pointInTime: %w", err)
+	}
+	at = at.UTC()
+	r.Time = &at
+	return r, nil
+}
+
+// source returns the cluster whose BackupPlan says where the backups are that this one begins with.
+func (c cluster) source() naming.Cluster {
+	if c.Spec.Bootstrap.Restore.BackupPlanOf == v1alpha1.PlanOfSelf {
+		return c.Cluster
+	}
+	return naming.Cluster{Namespace: c.Namespace, Name: c.Spec.Bootstrap.Restore.SourceDBCluster}
+}

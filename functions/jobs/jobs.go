@@ -1,0 +1,163 @@
+// Package jobs holds what claims have in common that a Job carries out once: the Job, the rights that it has until it has come
+// to an end, and the ConfigMap that it reports in. The Job runs what the instances of the cluster run.
+package jobs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	applybatchv1 "k8s.io/client-go/applyconfigurations/batch/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
+
+	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/functions/pods"
+)
+
+// Seen is what is seen of a Job and its rights.
+type Seen struct {
+	// Job as it is, when it was made, and whether it has given up. Nil when there is none.
+	Job     *unstructured.Unstructured
+	Created time.Time
+	Failed  bool
+
+	// Permitted says that the Job's rights are there.
+	Permitted bool
+
+	// Granted says that the Role is there, without which its RoleBinding is refused.
+	Granted bool
+}
+
+// Observe returns what is seen.
+func Observe(in compose.Input) Seen {
+	s := Seen{
+		Job:       in.Observed[naming.ObjectJob],
+		Failed:    hasFailed(in.Observed[naming.ObjectJob]),
+		Granted:   in.Observed[naming.ObjectRole] != nil,
+		Permitted: in.Observed[naming.ObjectServiceAccount] != nil && in.Observed[naming.ObjectRoleBinding] != nil,
+	}
+	if s.Job != nil {
+		s.Created = s.Job.GetCreationTimestamp().Time
+	}
+	return s
+}
+
+func hasFailed(job *unstructured.Unstructured) bool {
+	if job == nil {
+		return false
+	}
+	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
+	return slices.ContainsFunc(conditions, func(item any) bool {
+		c, ok := item.(map[string]any)
+		return ok && c["type"] == "Failed" && c["status"] == "True"
+	})
+}
+
+// Instances are the parts of a cluster's StatefulSet that a Job uses, so that it runs what the instances run.
+type Instances struct {
+	Image       string
+	Certificate string // The name of a Secret.
+	Credentials string // The name of a Secret.
+}
+
+// ObserveInstances returns nil when the StatefulSet is not one of ours.
+func ObserveInstances(set *unstructured.Unstructured) *Instances {
+	i := &Instances{}
+	path := []string{"spec", "template", "spec"}
+	containers, _, _ := unstructured.NestedSlice(set.Object, append(path, "containers")...)
+	for _, item := range containers {
+		if c, ok := item.(map[string]any); ok && c["name"] == pods.ContainerDatabase {
+			i.Image, _ = c["image"].(string)
+		}
+	}
+	volumes, _, _ := unstructured.NestedSlice(set.Object, append(path, "volumes")...)
+	for _, item := range volumes {
+		v, ok := item.(map[string]any)
+		if !ok {
+			continue
+		}
+		secret, _, _ := unstructured.NestedString(v, "secret", "secretName")
+		switch v["name"] {
+		case pods.VolumeTLS:
+			i.Certificate = secret
+		case pods.VolumeCredentials:
+			i.Credentials = secret
+		}
+	}
+	if i.Image == "" || i.Certificate == "" || i.Credentials == "" {
+		return nil
+	}
+	return i
+}
+
+// Objects returns the desired form of a Job's surroundings: the ConfigMap that it reports in, which has no data here because
+// the Job writes it, and its rights, as long as it is to have any.
+func Objects(o naming.Operation, seen Seen, rights []*applyrbacv1.PolicyRuleApplyConfiguration) (map[string]compose.Object, error) {
+	shapes := map[string]any{naming.ObjectReport: applycorev1.ConfigMap(o.Objects(), o.Namespace).WithLabels(o.Labels())}
+	if len(rights) > 0 {
+		shapes[naming.ObjectServiceAccount] = applycorev1.ServiceAccount(o.Objects(), o.Namespace).
+			WithLabels(o.Labels()).WithAutomountServiceAccountToken(false)
+		shapes[naming.ObjectRole] = applyrbacv1.Role(o.Objects(), o.Namespace).WithLabels(o.Labels()).WithRules(rights...)
+	}
+	if len(rights) > 0 && seen.Granted {
+		shapes[naming.ObjectRoleBinding] = roleBinding(o)
+	}
+	contents := make(map[string]compose.Object, len(shapes)+1)
+	for name, shape := range shapes {
+		content, err := compose.Content(shape)
+		if err != nil {
+			return nil, fmt.Errorf("cannot shape object %q: %w", name, err)
+		}
+		contents[name] = compose.Object{Content: content, Ready: true}
+	}
+	return contents, nil
+}
+
+func roleBinding(o naming.Operation) *applyrbacv1.RoleBindingApplyConfiguration {
+	return applyrbacv1.RoleBinding(o.Objects(), o.Namespace).
+		WithLabels(o.Labels()).
+		WithRoleRef(applyrbacv1.RoleRef().WithAPIGroup("rbac.authorization.k8s.io").WithKind("Role").WithName(o.Objects())).
+		WithSubjects(applyrbacv1.Subject().WithKind("ServiceAccount").WithName(o.Objects()).WithNamespace(o.Namespace))
+}
+
+// Existing returns the desired form of a Job that is there: as it is, because its template cannot change, and the cluster's
+// image may.
+func Existing(o naming.Operation, job *unstructured.Unstructured) (compose.Object, error) {
+	spec, _, err := unstructured.NestedMap(job.Object, "spec")
+	if err != nil {
+		return compose.Object{}, fmt.Errorf("cannot read the Job: %w", err)
+	}
+	labels := map[string]any{}
+	for key, value := range o.Labels() {
+		labels[key] = value
+	}
+	return compose.Object{Ready: true, Content: map[string]any{
+		"apiVersion": "batch/v1", "kind": "Job",
+		"metadata": map[string]any{"name": o.Objects(), "namespace": o.Namespace, "labels": labels},
+		"spec":     spec,
+	}}, nil
+}
+
+// New returns the desired form of a Job that is to be made: its Pod, which may talk to the cluster's instances, is started
+// again as often as attempts says.
+func New(o naming.Operation, c naming.Cluster, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
+	labels := o.Labels()
+	labels[naming.LabelOperation] = c.Name
+	content, err := compose.Content(applybatchv1.Job(o.Objects(), o.Namespace).
+		WithLabels(o.Labels()).
+		WithSpec(applybatchv1.JobSpec().
+			WithBackoffLimit(attempts).
+			WithTemplate(applycorev1.PodTemplateSpec().WithLabels(labels).WithSpec(spec))))
+	if err != nil {
+		return compose.Object{}, fmt.Errorf("cannot shape the Job: %w", err)
+	}
+	return compose.Object{Ready: true, Content: content}, nil
+}
+
+// Rule returns the right to do something with objects of the core group by their names.
+func Rule(resource string, verbs []string, names ...string) *applyrbacv1.PolicyRuleApplyConfiguration {
+	return applyrbacv1.PolicyRule().WithAPIGroups("").WithResources(resource).WithVerbs(verbs...).WithResourceNames(names...)
+}

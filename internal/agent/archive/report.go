@@ -1,0 +1,134 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"path/filepath"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
+)
+
+// failingAfter is how long the store may refuse a segment before people are told: a request fails now and then.
+const failingAfter = 30 * time.Second
+
+// segmentSize is how large a WAL segment is.
+const segmentSize = 16 << 20
+
+// report writes down what there is to say. Only a primary has something to say.
+func (a *Archivist) report(ctx context.Context, now time.Time) {
+	if !a.primary.Load() || a.inForce.ID == "" && a.unusable == nil {
+		a.status.Store(&Status{Incidents: a.incidents(nil)})
+		return
+	}
+	before := a.Status()
+	if now.Sub(a.healthLooked) < healthInterval && before.Archive != nil && before.Archive.Repository == a.inForce.ID && a.unusable == nil {
+		return
+	}
+	a.healthLooked = now
+	if a.inForce.ID == "" {
+		a.status.Store(&Status{Archive: &instance.Archive{State: instance.ArchiveStarting}, Incidents: a.incidents(nil)})
+		return
+	}
+	a.status.Store(a.look(ctx, now, before))
+}
+
+// look asks PostgreSQL and the command how archiving goes.
+func (a *Archivist) look(ctx context.Context, now time.Time, before Status) *Status {
+	s := &Status{
+		Waiting: waiting(a.inForce.Directory), LastArchived: before.LastArchived,
+		Archive: &instance.Archive{Repository: a.inForce.ID, Path: a.inForce.Path, State: instance.Archiving, Since: a.since},
+	}
+	if last, err := postgres.LastArchived(ctx); err == nil && !last.IsZero() {
+		s.LastArchived = last
+	}
+	if a.since != nil && s.LastArchived.After(*a.since) {
+		step := s.LastArchived.UTC().Truncate(instance.ArchiveStep)
+		if step.Before(*a.since) {
+			step = *a.since
+		}
+		s.Archive.Last = &step
+	}
+	failed := readFailure(a.folder)
+	if failed != nil && now.Sub(failed.Since) >= failingAfter {
+		s.Archive.State = instance.ArchiveFailing
+		s.Incidents = a.incidents(a.failing(*failed, s.Waiting))
+		return s
+	}
+	s.Incidents = a.incidents(nil)
+	return s
+}
+
+func (a *Archivist) incidents(failing *instance.Incident) []instance.Incident {
+	var list []instance.Incident
+	for _, i := range []*instance.Incident{a.unusable, failing} {
+		if i != nil {
+			list = append(list, *i)
+		}
+	}
+	return list
+}
+
+// failing is the incident of a store that takes nothing.
+func (a *Archivist) failing(f failure, segments int) *instance.Incident {
+	full := ""
+	if used, err := volume.Usage(instance.FolderVolume); err == nil {
+		full = fmt.Sprintf(" The volume is %.0f%% full, and PostgreSQL stops when it is.", 100*used)
+	}
+	return &instance.Incident{
+		Code: instance.IncidentArchivingFails, Since: f.Since.UTC().Format(time.RFC3339),
+		Message: fmt.Sprintf("WAL is not archived: %s. %s or more of it wait on the data volume, and nothing is lost.%s", f.Cause, coarse(segments), full),
+	}
+}
+
+// Metrics returns what Prometheus is shown. Nil where there is nothing to show: on a standby, or without a repository that works.
+func (a *Archivist) Metrics() *metrics.Backups {
+	s := a.Status()
+	if s.Archive == nil || s.Archive.Since == nil {
+		return nil
+	}
+	m := &metrics.Backups{
+		Since: *s.Archive.Since, Failing: s.Archive.State == instance.ArchiveFailing, Waiting: s.Waiting, LastArchived: s.LastArchived,
+		Overdue: a.overdue.Load(), Retention: a.retention(),
+	}
+	inventory := a.Inventory()
+	if inventory == nil {
+		return m
+	}
+	for _, b := range inventory.Backups {
+		m.Stops, m.Bytes = append(m.Stops, b.Stop), m.Bytes+b.Size
+	}
+	return m
+}
+
+func (a *Archivist) retention() time.Duration {
+	mounted, err := ReadMounted(a.secret)
+	if err != nil || mounted == nil {
+		return 0
+	}
+	return time.Duration(mounted.Repository.RetainDays) * 24 * time.Hour
+}
+
+// coarse rounds the size of segments down to a power of two, so that a report changes seldom.
+func coarse(segments int) string {
+	if segments == 0 {
+		return "0"
+	}
+	rounded := int64(segmentSize) << (bits.Len(uint(segments)) - 1) //nolint:gosec // It counts files.
+	return resource.NewQuantity(rounded, resource.BinarySI).String()
+}
+
+// waiting returns how many segments wait to be archived.
+func waiting(directory string) int {
+	found, err := filepath.Glob(filepath.Join(directory, "pg_wal", "archive_status", "*.ready"))
+	if err != nil {
+		return 0
+	}
+	return len(found)
+}

@@ -1,0 +1,71 @@
+package backup
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
+)
+
+func TestSources(t *testing.T) {
+	cluster := naming.Cluster{Namespace: "shop", Name: "orders"}
+	host := func(pod string) names.Instance {
+		return names.Instance{Host: cluster.PodHost(pod), DataDirectory: "/data/" + pod}
+	}
+	reports := func(standbys ...instance.Standby) map[string]instance.Report {
+		return map[string]instance.Report{
+			"orders-0": {DataDirectory: "/data/orders-0", Replication: &instance.Replication{Standbys: standbys}},
+			"orders-1": {DataDirectory: "/data/orders-1"},
+			"orders-2": {DataDirectory: "/data/orders-2"},
+		}
+	}
+	type args struct {
+		reports map[string]instance.Report
+		wanted  v1alpha1.BackupSource
+	}
+	type want struct {
+		Source  string
+		Hosts   []names.Instance
+		Standby bool
+	}
+	cases := map[string]struct {
+		reason string
+		args   args
+		want   want
+	}{
+		"Primary": {
+			reason: "Where nothing else is wanted the primary's files are read.",
+			args:   args{reports(instance.Standby{Name: "orders-1", Streaming: true}), v1alpha1.BackupFromPrimary},
+			want:   want{Source: "orders-0", Hosts: []names.Instance{host("orders-0")}},
+		},
+		"LeastLag": {
+			reason: "Of the standbys the one that lags least is read; the primary is asked to begin and to end.",
+			args: args{reports(
+				instance.Standby{Name: "orders-1", Streaming: true, LagBytes: 4 << 20}, instance.Standby{Name: "orders-2", Streaming: true},
+			), v1alpha1.BackupFromStandby},
+			want: want{Source: "orders-2", Hosts: []names.Instance{host("orders-0"), host("orders-2")}, Standby: true},
+		},
+		"NoneStreams": {
+			reason: "A backup from the primary is better than none.",
+			args:   args{reports(instance.Standby{Name: "orders-1"}), v1alpha1.BackupFromStandby},
+			want:   want{Source: "orders-0", Hosts: []names.Instance{host("orders-0")}},
+		},
+		"UnknownStandby": {
+			reason: "A standby that has not said where its files are cannot be read.",
+			args:   args{reports(instance.Standby{Name: "orders-3", Streaming: true}), v1alpha1.BackupFromStandby},
+			want:   want{Source: "orders-0", Hosts: []names.Instance{host("orders-0")}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			source, hosts, standby := sources(cluster, "orders-0", tc.args.reports, tc.args.wanted)
+			if diff := cmp.Diff(tc.want, want{source, hosts, standby}); diff != "" {
+				t.Errorf("\n%s\nsources(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,126 @@
+package pgbackrest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+)
+
+// A Backup is one that is in a repository.
+type Backup struct {
+	Label string
+	Type  v1alpha1.BackupType
+	Prior string
+	Start time.Time
+	Stop  time.Time
+
+	// LSN and WAL are where what must be replayed begins and ends.
+	LSN [2]string
+	WAL [2]string
+
+	// Sizes in bytes: of the database, of what was copied, of what that takes of the store, and of that with all that it needs.
+	Database      int64
+	Copied        int64
+	Repository    int64
+	RepositorySet int64
+
+	// Faulty says that pages of it were found to be damaged.
+	Faulty bool
+
+	Annotations map[string]string
+}
+
+// A Stanza is what a repository says about a database.
+type Stanza struct {
+	// There says that it exists.
+	There bool
+
+	// Backups that are complete, the oldest first.
+	Backups []Backup
+}
+
+// Codes of a stanza's status that are no errors. See pgBackRest's cmdInfo.
+const (
+	statusOK            = 0
+	statusMissingStanza = 1
+	statusNoBackups     = 2
+)
+
+// stanza is pgBackRest's own form of it.
+type stanza struct {
+	Status struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	} `json:"status"`
+	Backup []struct {
+		Label   string `json:"label"`
+		Type    string `json:"type"`
+		Prior   string `json:"prior"`
+		Error   bool   `json:"error"`
+		Archive struct {
+			Start string `json:"start"`
+			Stop  string `json:"stop"`
+		} `json:"archive"`
+		LSN struct {
+			Start string `json:"start"`
+			Stop  string `json:"stop"`
+		} `json:"lsn"`
+		Timestamp struct {
+			Start int64 `json:"start"`
+			Stop  int64 `json:"stop"`
+		} `json:"timestamp"`
+		Info struct {
+			Size       int64 `json:"size"`
+			Delta      int64 `json:"delta"`
+			Repository struct {
+				Size  int64 `json:"size"`
+				Delta int64 `json:"delta"`
+			} `json:"repository"`
+		} `json:"info"`
+		Annotation map[string]string `json:"annotation"`
+	} `json:"backup"`
+}
+
+// Info asks what is in the repository.
+func (p Program) Info(ctx context.Context) (Stanza, error) {
+	out, err := p.Run(ctx, "info", "--output=json")
+	if err != nil {
+		return Stanza{}, err
+	}
+	return parseInfo([]byte(out))
+}
+
+func parseInfo(raw []byte) (Stanza, error) {
+	var list []stanza
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return Stanza{}, fmt.Errorf("cannot parse what pgBackRest says about the repository: %w", err)
+	}
+	if len(list) != 1 {
+		return Stanza{}, errors.New("pgBackRest says nothing about the repository")
+	}
+	switch s := list[0]; s.Status.Code {
+	case statusMissingStanza:
+		return Stanza{}, nil
+	case statusOK, statusNoBackups:
+		return newStanza(s), nil
+	default:
+		return Stanza{}, &Failure{Command: "info", Status: s.Status.Code, Output: s.Status.Message}
+	}
+}
+
+func newStanza(s stanza) Stanza {
+	found := Stanza{There: true}
+	for _, b := range s.Backup {
+		found.Backups = append(found.Backups, Backup{
+			Label: b.Label, Type: v1alpha1.BackupType(b.Type), Prior: b.Prior, Faulty: b.Error, Annotations: b.Annotation,
+			Start: time.Unix(b.Timestamp.Start, 0).UTC(), Stop: time.Unix(b.Timestamp.Stop, 0).UTC(),
+			LSN: [2]string{b.LSN.Start, b.LSN.Stop}, WAL: [2]string{b.Archive.Start, b.Archive.Stop},
+			Database: b.Info.Size, Copied: b.Info.Delta, Repository: b.Info.Repository.Delta, RepositorySet: b.Info.Repository.Size,
+		})
+	}
+	return found
+}

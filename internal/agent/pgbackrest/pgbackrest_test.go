@@ -1,0 +1,123 @@
+package pgbackrest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+)
+
+func TestCause(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		output string
+		want   string
+	}{
+		"NoSuchBucket": {
+			reason: "The store's own code says best what is wrong.",
+			output: "ERROR: [101]: HTTP request failed with 404 (Not Found):\n*** Path/Query ***:\nGET /none\n*** Response Content ***:\n<Error><Code>NoSuchBucket</Code></Error>",
+			want:   "the bucket does not exist. Create it, or correct bucket in backupLocation",
+		},
+		"UnknownCode": {
+			reason: "Of a code that nobody thought of at least the request's outcome is told.",
+			output: "ERROR: [101]: HTTP request failed with 418 (Teapot):\n<Error><Code>Teapot</Code></Error>",
+			want:   "the store refuses a request (418 (Teapot)). Look at the store's own log for the reason",
+		},
+		"NotTrusted": {
+			reason: "A certificate that is not trusted.",
+			output: "ERROR: [095]: unable to verify certificate presented by 's3.example.org:443': [20] unable to get local issuer certificate",
+			want:   "the certificate of s3.example.org:443 is not trusted (unable to get local issuer certificate). Put the certificate of the authority that signed it into caBundle, or renew it if it has expired",
+		},
+		"NotThere": {
+			reason: "A store that is down.",
+			output: "ERROR: [049]: unable to connect to 's3.example.org:443': [111] Connection refused",
+			want:   "s3.example.org:443 does not answer (Connection refused). Look whether the store runs, whether endpoint in backupLocation is right, and whether NetworkPolicies let the instances reach it",
+		},
+		"Name": {
+			reason: "A name that does not exist.",
+			output: "ERROR: [049]: unable to get address for 's3.example.invalid': [-2] Name or service not known",
+			want:   "the name s3.example.invalid cannot be resolved. Correct endpoint in backupLocation",
+		},
+		"WrongPassphrase": {
+			reason: "A passphrase that is another one.",
+			output: "ERROR: [029]: unable to load info file '/x/archive.info'\n      HINT: is or was the repo encrypted?",
+			want:   "the repository cannot be decrypted. Its passphrase is another one, or it has none: put the right one back into the Secret of encryption",
+		},
+		"Unforeseen": {
+			reason: "What nobody thought of is told in pgBackRest's own words, without its hints.",
+			output: "ERROR: [068]: archive_command 'x' must\n             contain pgbackrest\n    HINT: set it.",
+			want:   "pgBackRest says: [068]: archive_command 'x' must contain pgbackrest",
+		},
+		"Silence": {
+			reason: "That nothing was said is told, too.",
+			output: "\n",
+			want:   "pgBackRest says: nothing; it was killed, or its node has no memory left",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := Cause(tc.output); got != tc.want {
+				t.Errorf("\n%s\nCause(...):\n got %s\nwant %s", tc.reason, got, tc.want)
+			}
+		})
+	}
+	if got := Cause("ERROR: [001]: " + strings.Repeat("x", 10*maximumCause)); len(got) > 2*maximumCause {
+		t.Errorf("Cause(...): %d characters are repeated", len(got))
+	}
+}
+
+func TestParseInfo(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		raw    string
+		want   Stanza
+		fails  bool
+	}{
+		"NoStanza": {
+			reason: "A repository that does not know the database yet.",
+			raw:    `[{"name":"db","status":{"code":1,"message":"missing stanza path"},"backup":[]}]`,
+			want:   Stanza{},
+		},
+		"NoBackup": {
+			reason: "One without a backup knows it.",
+			raw:    `[{"name":"db","status":{"code":2,"message":"no valid backups"},"backup":[]}]`,
+			want:   Stanza{There: true},
+		},
+		"Backups": {
+			reason: "What pgBackRest prints of an incremental backup.",
+			raw: `[{"name":"db","status":{"code":0,"message":"ok"},"backup":[{"annotation":{"uid":"1"},"archive":{"start":"A","stop":"B"},
+				"error":false,"info":{"delta":11,"repository":{"delta":3,"size":5},"size":22},"label":"20260301-020000F_20260301-030000I",
+				"lsn":{"start":"0/1","stop":"0/2"},"prior":"20260301-020000F","timestamp":{"start":1772334000,"stop":1772334060},"type":"incr"}]}]`,
+			want: Stanza{There: true, Backups: []Backup{{
+				Label: "20260301-020000F_20260301-030000I", Type: v1alpha1.BackupIncremental, Prior: "20260301-020000F",
+				Start: time.Date(2026, time.March, 1, 3, 0, 0, 0, time.UTC), Stop: time.Date(2026, time.March, 1, 3, 1, 0, 0, time.UTC),
+				LSN: [2]string{"0/1", "0/2"}, WAL: [2]string{"A", "B"}, Database: 22, Copied: 11, Repository: 3, RepositorySet: 5,
+				Annotations: map[string]string{"uid": "1"},
+			}}},
+		},
+		"Broken": {
+			reason: "A repository that cannot be read is not one without backups.",
+			raw:    `[{"name":"db","status":{"code":99,"message":"other"},"backup":[]}]`,
+			fails:  true,
+		},
+		"Nothing": {
+			reason: "Neither is one of which nothing is said.",
+			raw:    `[]`,
+			fails:  true,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseInfo([]byte(tc.raw))
+			if (err != nil) != tc.fails {
+				t.Fatalf("\n%s\nparseInfo(...): got error %v", tc.reason, err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\nparseInfo(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,103 @@
+package restore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+)
+
+// A Refusal says why there is nothing to restore, and what there is.
+type Refusal struct{ Message string }
+
+func (r Refusal) Error() string { return r.Message }
+
+func refuse(format string, args ...any) error { return Refusal{Message: fmt.Sprintf(format, args...)} }
+
+// A choice is the backup that a restore begins with.
+type choice struct {
+	Incarnation string
+	Label       string
+}
+
+// choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
+// has the target: that is what the cluster was last at that time.
+func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (choice, error) {
+	if wanted.Time != nil && wanted.Time.After(now) {
+		return choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
+	}
+	incarnations := candidates(wanted, found)
+	if len(incarnations) == 0 {
+		return choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, found))
+	}
+	for _, incarnation := range incarnations {
+		for _, b := range slices.Backward(found[incarnation].Backups) {
+			if reaches(b, wanted) {
+				return choice{Incarnation: incarnation, Label: b.Label}, nil
+			}
+		}
+	}
+	return choice{}, refuse("%s", missed(wanted, incarnations, found))
+}
+
+// candidates are the incarnations that have backups, the newest first.
+func candidates(wanted instance.Restore, found map[string]pgbackrest.Stanza) []string {
+	var names []string
+	for name, stanza := range found {
+		if len(stanza.Backups) > 0 && (wanted.Incarnation == "" || wanted.Incarnation == name) {
+			names = append(names, name)
+		}
+	}
+	newest := func(name string) time.Time { return found[name].Backups[len(found[name].Backups)-1].Stop }
+	slices.SortFunc(names, func(a, b string) int { return newest(b).Compare(newest(a)) })
+	return names
+}
+
+// reaches says whether a target can be reached from a backup. pgBackRest gives times in whole seconds, so that a backup may have
+// ended up to a second after its Stop; nothing before its end is consistent.
+func reaches(b pgbackrest.Backup, wanted instance.Restore) bool {
+	switch {
+	case wanted.Backup != "":
+		return b.Label == wanted.Backup
+	case wanted.Time != nil:
+		return !wanted.Time.Before(b.Stop.Add(time.Second))
+	case wanted.LSN != "":
+		end, errEnd := postgres.ParsePosition(b.LSN[1])
+		target, errTarget := postgres.ParsePosition(wanted.LSN)
+		return errEnd == nil && errTarget == nil && end <= target
+	}
+	return true
+}
+
+// missed says what there is in place of the target.
+func missed(wanted instance.Restore, incarnations []string, found map[string]pgbackrest.Stanza) string {
+	oldest := found[incarnations[len(incarnations)-1]].Backups[0]
+	newest := found[incarnations[0]].Backups
+	switch {
+	case wanted.Backup != "":
+		return fmt.Sprintf("the backup %s is not in the repository, which has those from %s to %s. Choose one of them: kubectl get backups -o wide lists them.",
+			wanted.Backup, oldest.Label, newest[len(newest)-1].Label)
+	case wanted.Time != nil:
+		return fmt.Sprintf("pointInTime %s is before the recovery window, which begins at %s. Choose a later one.",
+			rfc3339(*wanted.Time), rfc3339(oldest.Stop.Add(time.Second)))
+	}
+	return fmt.Sprintf("lsn %s is before the recovery window, which begins at %s. Choose a later one.", wanted.LSN, oldest.LSN[1])
+}
+
+// known names the incarnations that have backups, where another one was asked for.
+func known(wanted instance.Restore, found map[string]pgbackrest.Stanza) string {
+	if wanted.Incarnation == "" {
+		return ": check sourceDBCluster, sourceNamespace, and the location of the BackupPlan"
+	}
+	names := candidates(instance.Restore{}, found)
+	if len(names) == 0 {
+		return ", of no incarnation"
+	}
+	return fmt.Sprintf(" in the incarnation %s; there are some in %s", wanted.Incarnation, strings.Join(names, ", "))
+}
+
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,180 @@
+package restore
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
+)
+
+func TestChoose(t *testing.T) {
+	now := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+	at := func(ago time.Duration) *time.Time {
+		t := now.Add(-ago)
+		return &t
+	}
+	backup := func(label string, ago time.Duration, lsn string) pgbackrest.Backup {
+		return pgbackrest.Backup{Label: label, Stop: *at(ago), LSN: [2]string{"", lsn}}
+	}
+	found := map[string]pgbackrest.Stanza{
+		"older": {There: true, Backups: []pgbackrest.Backup{backup("A", 9*time.Hour, "0/2000000"), backup("B", 8*time.Hour, "0/4000000")}},
+		"newer": {There: true, Backups: []pgbackrest.Backup{backup("C", 5*time.Hour, "0/6000000"), backup("D", time.Hour, "1/0")}},
+		"empty": {There: true},
+	}
+	type want struct {
+		choice choice
+		err    string
+	}
+	cases := map[string]struct {
+		reason string
+		wanted instance.Restore
+		found  map[string]pgbackrest.Stanza
+		want   want
+	}{
+		"All": {
+			reason: "without a target, the least WAL has to be replayed from the newest backup of the newest incarnation",
+			found:  found,
+			want:   want{choice: choice{Incarnation: "newer", Label: "D"}},
+		},
+		"Backup": {
+			reason: "a backup is found wherever it is",
+			wanted: instance.Restore{Backup: "A"}, found: found,
+			want: want{choice: choice{Incarnation: "older", Label: "A"}},
+		},
+		"BackupMissing": {
+			reason: "a label that is not there is refused with those that are",
+			wanted: instance.Restore{Backup: "X"}, found: found,
+			want: want{err: "the backup X is not in the repository, which has those from A to D. Choose one of them: kubectl get backups -o wide lists them."},
+		},
+		"Time": {
+			reason: "the newest backup before the time is nearest to it",
+			wanted: instance.Restore{Time: at(2 * time.Hour)}, found: found,
+			want: want{choice: choice{Incarnation: "newer", Label: "C"}},
+		},
+		"TimeInOlderIncarnation": {
+			reason: "what the cluster was before it was made again is in the older incarnation",
+			wanted: instance.Restore{Time: at(6 * time.Hour)}, found: found,
+			want: want{choice: choice{Incarnation: "older", Label: "B"}},
+		},
+		"TimeAtTheEndOfABackup": {
+			reason: "a backup that ended in the second before may not be consistent yet at its beginning",
+			wanted: instance.Restore{Time: at(8*time.Hour - 999*time.Millisecond)}, found: found,
+			want: want{choice: choice{Incarnation: "older", Label: "A"}},
+		},
+		"TimeAfterTheSecondOfABackup": {
+			reason: "a second later it is",
+			wanted: instance.Restore{Time: at(8*time.Hour - time.Second)}, found: found,
+			want: want{choice: choice{Incarnation: "older", Label: "B"}},
+		},
+		"TimeTooEarly": {
+			reason: "a time before the window is refused with the window",
+			wanted: instance.Restore{Time: at(10 * time.Hour)}, found: found,
+			want: want{err: "pointInTime 2026-11-23T02:00:00Z is before the recovery window, which begins at 2026-11-23T03:00:01Z. Choose a later one."},
+		},
+		"TimeToCome": {
+			reason: "nobody can restore the future",
+			wanted: instance.Restore{Time: at(-time.Minute)}, found: found,
+			want: want{err: "pointInTime 2026-11-23T12:01:00Z has not come yet: it is 2026-11-23T12:00:00Z. Choose an earlier one."},
+		},
+		"LSN": {
+			reason: "positions are compared as numbers",
+			wanted: instance.Restore{LSN: "0/7000000"}, found: found,
+			want: want{choice: choice{Incarnation: "newer", Label: "C"}},
+		},
+		"LSNTooEarly": {
+			reason: "a position before the window is refused with the window",
+			wanted: instance.Restore{LSN: "0/1000000"}, found: found,
+			want: want{err: "lsn 0/1000000 is before the recovery window, which begins at 0/2000000. Choose a later one."},
+		},
+		"Incarnation": {
+			reason: "another incarnation is not looked at when one is named",
+			wanted: instance.Restore{Incarnation: "older"}, found: found,
+			want: want{choice: choice{Incarnation: "older", Label: "B"}},
+		},
+		"IncarnationWithoutBackups": {
+			reason: "an incarnation without backups is refused with those that have some",
+			wanted: instance.Restore{Namespace: "shop", Cluster: "orders", Incarnation: "empty"}, found: found,
+			want: want{err: "there is no backup of the DBCluster orders of the namespace shop in the repository in the incarnation empty; there are some in newer, older."},
+		},
+		"Nothing": {
+			reason: "an empty repository may be the wrong one",
+			wanted: instance.Restore{Namespace: "shop", Cluster: "orders"},
+			want:   want{err: "there is no backup of the DBCluster orders of the namespace shop in the repository: check sourceDBCluster, sourceNamespace, and the location of the BackupPlan."},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := choose(tc.wanted, tc.found, now)
+			said := ""
+			if err != nil {
+				said = err.Error()
+			}
+			if diff := cmp.Diff(tc.want.choice, got); diff != "" {
+				t.Errorf("%s: choose(): -want +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.want.err, said); diff != "" {
+				t.Errorf("%s: choose(): error: -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestWhyEnded(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		log    string
+		want   string
+	}{
+		"ArchiveEnds": {
+			reason: "the last transaction says how far one could have gone",
+			log: "LOG:  redo done at 0/3000110\nLOG:  last completed transaction was at log time 2026-11-23 11:58:01.5+00\n" +
+				"FATAL:  recovery ended before configured recovery target was reached\n",
+			want: "the archive ends before it: the last transaction in it is of 2026-11-23 11:58:01.5+00. Choose an earlier target, or none for all that is archived",
+		},
+		"ArchiveEndsWithoutTransactions": {
+			reason: "there may be none since the backup",
+			log:    "FATAL:  recovery ended before configured recovery target was reached\n",
+			want:   "the archive ends before it. Choose an earlier target, or none for all that is archived",
+		},
+		"Fatal": {
+			reason: "the last fatal error is why it ended",
+			log:    "2026-11-23 12:00:00.000 UTC [7] FATAL:  could not open file\nLOG:  x\n2026-11-23 12:00:01.000 UTC [9] PANIC:  could not locate a valid checkpoint record\nLOG:  y\n",
+			want:   "PostgreSQL says: could not locate a valid checkpoint record",
+		},
+		"Nothing": {
+			reason: "a process that was killed says nothing",
+			want:   "PostgreSQL has ended, and said nothing about why; it was killed, or its node has no memory left",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, whyEnded(tc.log)); diff != "" {
+				t.Errorf("%s: whyEnded(): -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestSettings(t *testing.T) {
+	at := time.Date(2026, time.November, 23, 12, 0, 0, 123456000, time.FixedZone("", 19800))
+	r := Restorer{Wanted: instance.Restore{Time: &at}, Run: "/run/restore"}
+	want := `archive_mode = 'off'
+hba_file = '/run/restore/pg_hba.conf'
+hot_standby = 'off'
+ident_file = '/run/restore/pg_ident.conf'
+listen_addresses = ''
+logging_collector = 'off'
+max_prepared_transactions = '1000'
+recovery_target_action = 'promote'
+recovery_target_time = '2026-11-23 06:30:00.123456+00'
+recovery_target_timeline = 'latest'
+restore_command = 'pgbackrest --config=/run/c.conf --stanza=db archive-get %f "%p"'
+unix_socket_directories = '/run/restore'
+`
+	if diff := cmp.Diff(want, string(r.settings("/run/c.conf"))); diff != "" {
+		t.Errorf("settings(): -want +got:\n%s", diff)
+	}
+}
