@@ -68,11 +68,12 @@ func (mayPromoteCommand) Run(ctx context.Context) error {
 func agent() (*run.Agent, error) {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
 	return run.New(run.Environment{
-		Pod:       os.Getenv(instance.EnvPodName),
-		Namespace: os.Getenv(instance.EnvPodNamespace),
-		PodIP:     os.Getenv(instance.EnvPodIP),
-		PodUID:    os.Getenv(instance.EnvPodUID),
-		Node:      os.Getenv(instance.EnvNodeName),
+		Pod:         os.Getenv(instance.EnvPodName),
+		Namespace:   os.Getenv(instance.EnvPodNamespace),
+		PodIP:       os.Getenv(instance.EnvPodIP),
+		PodUID:      os.Getenv(instance.EnvPodUID),
+		Node:        os.Getenv(instance.EnvNodeName),
+		Incarnation: os.Getenv(instance.EnvIncarnation),
 	}, log)
 }
 

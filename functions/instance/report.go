@@ -36,6 +36,9 @@ type Report struct {
 	// Node is the node that the Pod runs on.
 	Node string `json:"node,omitempty"`
 
+	// Incarnation is the number of the Incarnation that the instance runs. 0 where there is none on record.
+	Incarnation int `json:"incarnation,omitempty"`
+
 	Role  Role  `json:"role"`
 	State State `json:"state"`
 
@@ -77,6 +80,9 @@ type Report struct {
 
 	// DataDiskSize is what the volume really has, for example "10Gi".
 	DataDiskSize string `json:"dataDiskSize,omitempty"`
+
+	// DataDiskFree is how much room is left on the volume, rounded down so that it changes seldom.
+	DataDiskFree string `json:"dataDiskFree,omitempty"`
 
 	// DataDirectory is where the database's files are, which a backup reads.
 	DataDirectory string `json:"dataDirectory,omitempty"`

@@ -78,8 +78,8 @@ func (a *Archivist) incidents(failing *instance.Incident) []instance.Incident {
 // failing is the incident of a store that takes nothing.
 func (a *Archivist) failing(f failure, segments int) *instance.Incident {
 	full := ""
-	if used, err := volume.Usage(instance.FolderVolume); err == nil {
-		full = fmt.Sprintf(" The volume is %.0f%% full, and PostgreSQL stops when it is.", 100*used)
+	if usage, err := volume.Use(instance.FolderVolume); err == nil {
+		full = fmt.Sprintf(" The volume is %.0f%% full, and PostgreSQL stops when it is.", 100*usage.Part)
 	}
 	return &instance.Incident{
 		Code: instance.IncidentArchivingFails, Since: f.Since.UTC().Format(time.RFC3339),

@@ -185,7 +185,7 @@ func (t *Taker) prepare(ctx context.Context) (*preparation, instance.BackupRepor
 	if !found || report.DataDirectory == "" {
 		return nil, waitsFor(reasonNoPrimary, "Waiting for a primary of the DBCluster."), nil
 	}
-	if record.Archive == nil || record.Birth == nil || record.Archive.Repository != mounted.Repository.ID() {
+	if record.Archive == nil || record.Alive() == nil || record.Archive.Repository != mounted.Repository.ID() {
 		return nil, waitsFor(reasonNotArchived, "Waiting for the first WAL in the repository."+said(report)), nil
 	}
 	source, hosts, standby := sources(t.cluster, primary, reports, mounted.Repository.Source)

@@ -72,6 +72,13 @@ func New(cluster naming.Cluster, pod string) (*Client, error) {
 	return &Client{api: api, dynamic: claims, cluster: cluster, pod: pod, namespace: cluster.Namespace}, nil
 }
 
+// For returns a client that speaks about another incarnation of the cluster.
+func (c *Client) For(cluster naming.Cluster) *Client {
+	other := *c
+	other.cluster = cluster
+	return &other
+}
+
 // WatchConfig calls changed with the cluster's Config whenever there is another one, until the context ends. While the
 // API server is away nothing changes.
 func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func(instance.Config)) {

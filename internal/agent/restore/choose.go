@@ -18,30 +18,33 @@ func (r Refusal) Error() string { return r.Message }
 
 func refuse(format string, args ...any) error { return Refusal{Message: fmt.Sprintf(format, args...)} }
 
-// A choice is the backup that a restore begins with.
-type choice struct {
+// A Choice is the backup that a restore begins with.
+type Choice struct {
 	Incarnation string
 	Label       string
+
+	// Size of the database then, in bytes.
+	Size int64
 }
 
 // choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
 // has the target: that is what the cluster was last at that time.
-func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (choice, error) {
+func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (Choice, error) {
 	if wanted.Time != nil && wanted.Time.After(now) {
-		return choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
+		return Choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
 	}
 	incarnations := candidates(wanted, found)
 	if len(incarnations) == 0 {
-		return choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, found))
+		return Choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, found))
 	}
 	for _, incarnation := range incarnations {
 		for _, b := range slices.Backward(found[incarnation].Backups) {
 			if reaches(b, wanted) {
-				return choice{Incarnation: incarnation, Label: b.Label}, nil
+				return Choice{Incarnation: incarnation, Label: b.Label, Size: b.Database}, nil
 			}
 		}
 	}
-	return choice{}, refuse("%s", missed(wanted, incarnations, found))
+	return Choice{}, refuse("%s", missed(wanted, incarnations, found))
 }
 
 // candidates are the incarnations that have backups, the newest first.

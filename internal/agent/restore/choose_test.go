@@ -25,7 +25,7 @@ func TestChoose(t *testing.T) {
 		"empty": {There: true},
 	}
 	type want struct {
-		choice choice
+		choice Choice
 		err    string
 	}
 	cases := map[string]struct {
@@ -37,12 +37,12 @@ func TestChoose(t *testing.T) {
 		"All": {
 			reason: "without a target, the least WAL has to be replayed from the newest backup of the newest incarnation",
 			found:  found,
-			want:   want{choice: choice{Incarnation: "newer", Label: "D"}},
+			want:   want{choice: Choice{Incarnation: "newer", Label: "D"}},
 		},
 		"Backup": {
 			reason: "a backup is found wherever it is",
 			wanted: instance.Restore{Backup: "A"}, found: found,
-			want: want{choice: choice{Incarnation: "older", Label: "A"}},
+			want: want{choice: Choice{Incarnation: "older", Label: "A"}},
 		},
 		"BackupMissing": {
 			reason: "a label that is not there is refused with those that are",
@@ -52,22 +52,22 @@ func TestChoose(t *testing.T) {
 		"Time": {
 			reason: "the newest backup before the time is nearest to it",
 			wanted: instance.Restore{Time: at(2 * time.Hour)}, found: found,
-			want: want{choice: choice{Incarnation: "newer", Label: "C"}},
+			want: want{choice: Choice{Incarnation: "newer", Label: "C"}},
 		},
 		"TimeInOlderIncarnation": {
 			reason: "what the cluster was before it was made again is in the older incarnation",
 			wanted: instance.Restore{Time: at(6 * time.Hour)}, found: found,
-			want: want{choice: choice{Incarnation: "older", Label: "B"}},
+			want: want{choice: Choice{Incarnation: "older", Label: "B"}},
 		},
 		"TimeAtTheEndOfABackup": {
 			reason: "a backup that ended in the second before may not be consistent yet at its beginning",
 			wanted: instance.Restore{Time: at(8*time.Hour - 999*time.Millisecond)}, found: found,
-			want: want{choice: choice{Incarnation: "older", Label: "A"}},
+			want: want{choice: Choice{Incarnation: "older", Label: "A"}},
 		},
 		"TimeAfterTheSecondOfABackup": {
 			reason: "a second later it is",
 			wanted: instance.Restore{Time: at(8*time.Hour - time.Second)}, found: found,
-			want: want{choice: choice{Incarnation: "older", Label: "B"}},
+			want: want{choice: Choice{Incarnation: "older", Label: "B"}},
 		},
 		"TimeTooEarly": {
 			reason: "a time before the window is refused with the window",
@@ -82,7 +82,7 @@ func TestChoose(t *testing.T) {
 		"LSN": {
 			reason: "positions are compared as numbers",
 			wanted: instance.Restore{LSN: "0/7000000"}, found: found,
-			want: want{choice: choice{Incarnation: "newer", Label: "C"}},
+			want: want{choice: Choice{Incarnation: "newer", Label: "C"}},
 		},
 		"LSNTooEarly": {
 			reason: "a position before the window is refused with the window",
@@ -92,7 +92,7 @@ func TestChoose(t *testing.T) {
 		"Incarnation": {
 			reason: "another incarnation is not looked at when one is named",
 			wanted: instance.Restore{Incarnation: "older"}, found: found,
-			want: want{choice: choice{Incarnation: "older", Label: "B"}},
+			want: want{choice: Choice{Incarnation: "older", Label: "B"}},
 		},
 		"IncarnationWithoutBackups": {
 			reason: "an incarnation without backups is refused with those that have some",

@@ -59,7 +59,11 @@ func (r Restorer) recover(ctx context.Context, repository string) error {
 	for {
 		select {
 		case <-ended:
-			return fmt.Errorf("cannot replay WAL up to the target: %s", whyEnded(log.String()))
+			why := whyEnded(log.String())
+			if endsBefore(log.String()) {
+				return refuse("cannot replay WAL up to the target: %s.", why)
+			}
+			return fmt.Errorf("cannot replay WAL up to the target: %s", why)
 		case <-time.After(look):
 		}
 		if !r.recovered(ctx, signal) {
@@ -126,9 +130,14 @@ func (r Restorer) settings(repository string) []byte {
 	return out.Bytes()
 }
 
+// endsBefore says whether PostgreSQL found that the archive ends before the target.
+func endsBefore(log string) bool {
+	return strings.Contains(log, "recovery ended before configured recovery target was reached")
+}
+
 // whyEnded says why PostgreSQL ended before its time, by what it wrote last.
 func whyEnded(log string) string {
-	if strings.Contains(log, "recovery ended before configured recovery target was reached") {
+	if endsBefore(log) {
 		return "the archive ends before it" + lastTransaction(log) + ". Choose an earlier target, or none for all that is archived"
 	}
 	fatal := regexp.MustCompile(`(?m)^.*(?:FATAL|PANIC):\s+(.*)$`).FindAllStringSubmatch(log, -1)

@@ -48,10 +48,10 @@ type Restorer struct {
 	Log *slog.Logger
 }
 
-// New returns the restorer of an instance.
-func New(wanted instance.Restore, directory, binaries string, log *slog.Logger) Restorer {
+// New returns the restorer of an instance, with the folder that the repository's Secret is mounted in.
+func New(wanted instance.Restore, source, directory, binaries string, log *slog.Logger) Restorer {
 	return Restorer{
-		Wanted: wanted, Source: instance.FolderSource, Run: filepath.Join(instance.FolderRun, "restore"), Directory: directory, Binaries: binaries, Log: log,
+		Wanted: wanted, Source: source, Run: filepath.Join(instance.FolderRun, "restore"), Directory: directory, Binaries: binaries, Log: log,
 	}
 }
 
@@ -69,7 +69,7 @@ func (r Restorer) Restore(ctx context.Context) error {
 		return fmt.Errorf("cannot make room for the restored database: %w", err)
 	}
 	defer os.RemoveAll(r.Run) //nolint:errcheck // It is in memory, and goes with the Pod.
-	chosen, err := r.choose(ctx, *mounted)
+	chosen, err := r.look(ctx, *mounted)
 	if err != nil {
 		return err
 	}
@@ -93,26 +93,43 @@ func (r Restorer) Restore(ctx context.Context) error {
 	return nil
 }
 
-// choose looks at all incarnations of the cluster that are in the repository.
-func (r Restorer) choose(ctx context.Context, mounted archive.Mounted) (choice, error) {
+// Find returns the backup that a restore would begin with, and touches nothing. An error is a Refusal when what is wanted is not
+// there.
+func (r Restorer) Find(ctx context.Context) (Choice, error) {
+	mounted, err := archive.ReadMounted(r.Source)
+	if err != nil {
+		return Choice{}, err
+	}
+	if mounted == nil {
+		return Choice{}, ErrNoRepository
+	}
+	if err := os.MkdirAll(r.Run, 0o700); err != nil {
+		return Choice{}, fmt.Errorf("cannot make a folder for pgBackRest's configuration: %w", err)
+	}
+	defer os.RemoveAll(r.Run) //nolint:errcheck // It is in memory, and goes with the Pod.
+	return r.look(ctx, *mounted)
+}
+
+// look looks at all incarnations of the cluster that are in the repository.
+func (r Restorer) look(ctx context.Context, mounted archive.Mounted) (Choice, error) {
 	above, err := r.program(mounted, "", 1)
 	if err != nil {
-		return choice{}, err
+		return Choice{}, err
 	}
 	ask, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	listed, err := above.Run(ask, "repo-ls")
 	if err != nil {
-		return choice{}, fmt.Errorf("cannot list the repository: %w", err)
+		return Choice{}, fmt.Errorf("cannot list the repository: %w", err)
 	}
 	found := map[string]pgbackrest.Stanza{}
 	for incarnation := range strings.FieldsSeq(listed) {
 		program, err := r.program(mounted, incarnation, 1)
 		if err != nil {
-			return choice{}, err
+			return Choice{}, err
 		}
 		if found[incarnation], err = program.Info(ask); err != nil {
-			return choice{}, fmt.Errorf("cannot look at the incarnation %s: %w", incarnation, err)
+			return Choice{}, fmt.Errorf("cannot look at the incarnation %s: %w", incarnation, err)
 		}
 	}
 	return choose(r.Wanted, found, time.Now())

@@ -134,7 +134,8 @@ func (a *Agent) situation(ctx context.Context, vol *volume.Volume) (situation, e
 		return situation{}, err
 	}
 	s := situation{First: a.ordinal() == 0, Alone: config.Instances <= 1, HasDatabase: has, State: state}
-	if s.First && !state.Ours {
+	// What other volumes have of another incarnation is not what this one begins with.
+	if s.First && !state.Ours && (a.incarnation == nil || a.incarnation.Restore == nil) {
 		kept, err := a.kube.KeptVolume(ctx, config.Owner.Created, maximumInstances)
 		if err != nil {
 			return situation{}, err
@@ -172,11 +173,11 @@ func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
 // restore makes the cluster's database from a backup, where the claim says so. It goes on until there is one: an empty database
 // must not take its place.
 func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
-	wanted := a.current().Restore
+	wanted, source := a.toRestore()
 	if wanted == nil {
 		return nil
 	}
-	restorer := restore.New(*wanted, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
+	restorer := restore.New(*wanted, source, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
 	for pause := restoreRetry; ; pause = min(2*pause, restoreRetryMost) {
 		err := restorer.Restore(ctx)
 		if err == nil {
@@ -185,7 +186,7 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		a.reportWaiting(ctx, restoreIncident(err), restoreMessage(*wanted, err))
+		a.reportWaiting(ctx, restoreIncident(err), a.restoreMessage(*wanted, err))
 		if errors.Is(err, restore.ErrNoRepository) {
 			pause = restoreRetry
 			if err := a.kube.Refresh(ctx, time.Now().UTC().Format(time.RFC3339)); err != nil {
@@ -211,12 +212,22 @@ func restoreIncident(err error) string {
 	return instance.IncidentRestoreFails
 }
 
-func restoreMessage(wanted instance.Restore, err error) string {
+// toRestore returns which database the instance begins with, and the folder that says where its backups are.
+func (a *Agent) toRestore() (*instance.Restore, string) {
+	if a.incarnation != nil {
+		return a.incarnation.Restore, instance.FolderRepository
+	}
+	return a.current().Restore, instance.FolderSource
+}
+
+func (a *Agent) restoreMessage(wanted instance.Restore, err error) string {
 	of := fmt.Sprintf("The DBCluster %s of the namespace %s is not restored %s", wanted.Cluster, wanted.Namespace, restore.Target(wanted))
 	refusal := restore.Refusal{}
 	switch {
 	case errors.Is(err, restore.ErrNoRepository):
 		return of + " yet: there is no BackupPlan that says where its backups are. Create it; bootstrap.restore.backupPlanOf says whose it is."
+	case errors.As(err, &refusal) && a.incarnation != nil:
+		return of + ": " + refusal.Message + " What was before is kept, and comes back."
 	case errors.As(err, &refusal):
 		return of + ": " + refusal.Message + " Nothing was touched: delete this DBCluster with its volumes, and create it with another target."
 	}
