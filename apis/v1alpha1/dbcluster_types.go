@@ -512,6 +512,18 @@ type DBClusterStatus struct {
 	// +optional
 	LastFailover *FailoverRecord `json:"lastFailover,omitempty"`
 
+	// Incarnation of the database, where the cluster was restored in place.
+	//
+	// +optional
+	Incarnation string `json:"incarnation,omitempty"`
+
+	// KeptIncarnations are databases before, whose data is still on the volumes. A Restore with keptIncarnation brings one back.
+	//
+	// +listType=map
+	// +listMapKey=incarnation
+	// +optional
+	KeptIncarnations []KeptIncarnation `json:"keptIncarnations,omitempty"`
+
 	// Durability says what an acknowledged transaction survives now, in words.
 	//
 	// +optional
@@ -555,6 +567,15 @@ type DBClusterStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// A KeptIncarnation is a database before, whose data is still on the volumes.
+type KeptIncarnation struct {
+	// Incarnation by which it is known.
+	Incarnation string `json:"incarnation"`
+
+	// Until is when its data is removed.
+	Until metav1.Time `json:"until"`
 }
 
 // RolloutState is how far a spec has been carried out.

@@ -19,6 +19,7 @@ const (
 	requiredCertificate = "certificate"
 	requiredRepository  = "repository"
 	requiredSource      = "source"
+	requiredLedger      = "ledger"
 )
 
 // Keys of the Secrets that only the function knows. The others are in package instance.
@@ -66,6 +67,9 @@ type facts struct {
 	// Source is what a BackupPlan says about where the backups are that the cluster begins with.
 	Source compose.Lookup
 
+	// Incarnation is the one that is to be, as the cluster's ledger says. Nil for one that was never restored in place.
+	Incarnation *instance.Incarnation
+
 	// BackupCertificate is the one of Jobs that may read the instances' files.
 	BackupCertificate map[string][]byte
 }
@@ -80,7 +84,8 @@ type credentials struct {
 // StatefulSetFacts are what is seen of the StatefulSet.
 type statefulSetFacts struct {
 	VolumeClaimTemplates []any
-	Template             string // The value of naming.AnnotationTemplate.
+	Template             string                // The value of naming.AnnotationTemplate.
+	Incarnation          *instance.Incarnation // The value of naming.AnnotationIncarnation.
 	Generation           int64
 	ObservedGeneration   int64
 	SpecReplicas         int64
@@ -112,6 +117,7 @@ func observe(in compose.Input) facts {
 
 		Repository:        compose.LookUpSecret(in, requiredRepository),
 		Source:            compose.LookUpSecret(in, requiredSource),
+		Incarnation:       observeLedger(in.Required[requiredLedger]),
 		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),
 
 		DefinitionsProtected: observeDefinitions(in.Required),
@@ -193,6 +199,7 @@ func observeStatefulSet(o *unstructured.Unstructured) *statefulSetFacts {
 	return &statefulSetFacts{
 		VolumeClaimTemplates: templates,
 		Template:             o.GetAnnotations()[naming.AnnotationTemplate],
+		Incarnation:          instance.ParseIncarnation(o.GetAnnotations()[naming.AnnotationIncarnation]),
 		Generation:           number(o.Object, "metadata", "generation"),
 		ObservedGeneration:   number(o.Object, "status", "observedGeneration"),
 		SpecReplicas:         number(o.Object, "spec", "replicas"),
@@ -202,6 +209,14 @@ func observeStatefulSet(o *unstructured.Unstructured) *statefulSetFacts {
 		CurrentRevision:      text(o.Object, "status", "currentRevision"),
 		UpdateRevision:       text(o.Object, "status", "updateRevision"),
 	}
+}
+
+// observeLedger returns the incarnation that a cluster's ledger says is to be.
+func observeLedger(found []*unstructured.Unstructured) *instance.Incarnation {
+	if len(found) == 0 {
+		return nil
+	}
+	return instance.ParseIncarnation(text(found[0].Object, "data", instance.IncarnationKey))
 }
 
 // refersToStatefulSet says whether the composite lists a StatefulSet among its objects. It does from the moment an earlier

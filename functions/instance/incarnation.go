@@ -1,6 +1,9 @@
 package instance
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // EnvIncarnation holds, in JSON, the Incarnation that a Pod is to run. A Pod without it runs the one that the cluster was born
 // with. It is in the Pod's template, so that no Pod ever runs another one than the one it was made for.
@@ -39,6 +42,16 @@ type KeptIncarnation struct {
 
 	// Until is when its data is removed.
 	Until time.Time `json:"until"`
+}
+
+// ParseIncarnation reads what one of ours has written. What cannot be read is none: who wrote it may be asked again, and whoever
+// runs one does not go back.
+func ParseIncarnation(text string) *Incarnation {
+	incarnation := &Incarnation{}
+	if err := json.Unmarshal([]byte(text), incarnation); err != nil || incarnation.ID == "" {
+		return nil
+	}
+	return incarnation
 }
 
 // Scope is what Patroni's name for the cluster ends with. Empty for the incarnation that the cluster was born with.

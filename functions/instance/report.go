@@ -1,6 +1,9 @@
 package instance
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+)
 
 // Role is what an instance is in its cluster.
 type Role string
@@ -166,10 +169,11 @@ func ParseReports(data map[string]any) map[string]Report {
 }
 
 // Primary returns the report of the instance that says that it is the primary and runs. One that was lost could not say that it
-// is not the primary any more: the newest timeline tells.
+// is not the primary any more: the newest incarnation tells, and of one the newest timeline.
 func Primary(reports map[string]Report) (name string, primary Report, found bool) {
 	for n, r := range reports {
-		if r.Role == RolePrimary && r.State == StateRunning && (!found || r.Timeline > primary.Timeline) {
+		newer := cmp.Or(cmp.Compare(r.Incarnation, primary.Incarnation), cmp.Compare(r.Timeline, primary.Timeline)) > 0
+		if r.Role == RolePrimary && r.State == StateRunning && (!found || newer) {
 			name, primary, found = n, r, true
 		}
 	}

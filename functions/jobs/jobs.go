@@ -13,6 +13,7 @@ import (
 	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/functions/pods"
 )
@@ -61,11 +62,14 @@ type Instances struct {
 	Image       string
 	Certificate string // The name of a Secret.
 	Credentials string // The name of a Secret.
+
+	// Incarnation is what Patroni's name for the cluster ends with.
+	Incarnation string
 }
 
 // ObserveInstances returns nil when the StatefulSet is not one of ours.
 func ObserveInstances(set *unstructured.Unstructured) *Instances {
-	i := &Instances{}
+	i := &Instances{Incarnation: instance.ParseIncarnation(set.GetAnnotations()[naming.AnnotationIncarnation]).Scope()}
 	path := []string{"spec", "template", "spec"}
 	containers, _, _ := unstructured.NestedSlice(set.Object, append(path, "containers")...)
 	for _, item := range containers {

@@ -88,7 +88,7 @@ func TestRunFunction(t *testing.T) {
 		"UnknownKind": {
 			reason: "A composite of a kind without a composer is a mistake in a Composition.",
 			req:    &fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: other}}},
-			fatal:  `cannot compose kind "XSomething": this function knows XDBCluster, XSwitchover, XFailover, XBackupPlan, XBackup; check the compositeTypeRef of the Composition`,
+			fatal:  `cannot compose kind "XSomething": this function knows XDBCluster, XSwitchover, XFailover, XRestore, XBackupPlan, XBackup; check the compositeTypeRef of the Composition`,
 		},
 		"Undecodable": {
 			reason: "A composite that cannot be understood must not lose its objects.",

@@ -65,7 +65,7 @@ type Operator struct {
 	lock     kube.Lock                // The leader lock as it was seen to change last, and when that was.
 	lockSeen time.Time
 	locked   time.Time // When the repository's lock was taken or renewed last.
-	known    []string // The instances that have answered, and the last primary: nobody else is asked while the operation is in progress.
+	known    []string  // The instances that have answered, and the last primary: nobody else is asked while the operation is in progress.
 }
 
 // New returns the operator of an operation in a namespace. The password is the user's that the cluster keeps for its own
