@@ -155,6 +155,7 @@ func (p *Platform) Describe(ctx context.Context) string {
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "XDBCluster"},
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Switchover"},
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Failover"},
+		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Restore"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Configuration"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Function"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "FunctionRevision"},
