@@ -66,7 +66,10 @@ type Repository struct {
 	// Schedules are when backups are due, by type, in UTC.
 	Schedules map[v1alpha1.BackupType]string `json:"schedules,omitempty"`
 
-	// Paused says that no backup is taken on schedule.
+	// Verification is when backups are to be tried, in UTC. Empty when they are not.
+	Verification string `json:"verification,omitempty"`
+
+	// Paused says that no backup is taken on schedule, and none tried.
 	Paused bool `json:"paused,omitempty"`
 }
 
@@ -148,6 +151,12 @@ type StoredBackup struct {
 
 	// Size is what it added to the store, in bytes.
 	Size int64 `json:"size"`
+
+	// Name of the claim that asked for it.
+	Name string `json:"name,omitempty"`
+
+	// Damaged says that it cannot be restored, because it or one that it continues was found to be damaged.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 // BackupKey is the key of the ConfigMap that a backup's Job reports in.
