@@ -59,7 +59,7 @@ func (r Restorer) recover(ctx context.Context, repository string) error {
 	for {
 		select {
 		case <-ended:
-			return fmt.Errorf("cannot replay WAL up to the target: %s", whyEnded(log.String()))
+			return fmt.Errorf("cannot replay WAL up to the target: %w", Ended{Log: log.String()})
 		case <-time.After(look):
 		}
 		if !r.recovered(ctx, signal) {
@@ -124,6 +124,22 @@ func (r Restorer) settings(repository string) []byte {
 		fmt.Fprintf(out, "%s = '%s'\n", name, strings.ReplaceAll(values[name], "'", "''"))
 	}
 	return out.Bytes()
+}
+
+// Ended is a PostgreSQL that has ended before its time.
+type Ended struct {
+	// Log is what it wrote last.
+	Log string
+}
+
+func (e Ended) Error() string { return whyEnded(e.Log) }
+
+// Damaged says whether it has ended because of what is in its files or in the WAL, or not.
+func (e Ended) Damaged() bool {
+	return regexp.MustCompile(`could not locate (?:a valid|required) checkpoint record|invalid (?:primary )?checkpoint record|` +
+		`WAL ends before|recovery ended before configured recovery target was reached|` +
+		`invalid page in block|WAL contains references to invalid pages|incorrect checksum in control file|` +
+		`(?:FATAL|PANIC):[^\n]*(?:No such file or directory|could not read block|invalid data in file|could not access status of transaction)`).MatchString(e.Log)
 }
 
 // whyEnded says why PostgreSQL ended before its time, by what it wrote last.
