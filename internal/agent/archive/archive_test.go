@@ -15,6 +15,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/ledger"
+	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 )
 
 // noon is the time in tests.
@@ -132,6 +133,11 @@ func TestDue(t *testing.T) {
 		args   args
 		want   want
 	}{
+		"AllDamaged": {
+			reason: "Where every backup is damaged nothing can be restored, and a full one is not waited for.",
+			args:   args{plan(), instance.Inventory{Repository: "here", Backups: []instance.StoredBackup{{Label: "a", Start: noon().Add(-48 * time.Hour), Damaged: true}}}, asked(48 * time.Hour)},
+			want:   want{Backup: v1alpha1.BackupFull, At: noon(), Again: true, Handled: noon()},
+		},
 		"First": {
 			reason: "Nothing can be restored before the first backup: it is taken at once, and is full.",
 			args:   args{plan(), instance.Inventory{}, kube.Schedule{}},
@@ -190,6 +196,61 @@ func TestDue(t *testing.T) {
 			}
 			if d.Remember.Plan != id(tc.args.repository) {
 				t.Errorf("\n%s\ndue(...): it is not remembered which schedules were kept", tc.reason)
+			}
+		})
+	}
+}
+
+// TestJudge says what is shown of trying backups.
+func TestJudge(t *testing.T) {
+	since := noon().Add(-96 * time.Hour)
+	archive := instance.Archive{Repository: "here", Since: &since}
+	nightly := instance.Repository{Verification: "0 4 * * *"}
+	inventory := func(ago time.Duration) instance.Inventory {
+		return instance.Inventory{Repository: "here", Backups: []instance.StoredBackup{{Label: "a", Start: noon().Add(-ago), Stop: noon().Add(-ago)}}}
+	}
+	sound := noon().Add(-80 * time.Hour)
+	tried := func(ago time.Duration, result v1alpha1.VerificationResult) instance.Verifications {
+		at := noon().Add(-ago)
+		return instance.Verifications{Repository: "here", Handled: at, Count: 1, Sound: &sound, Last: instance.Verification{Time: at, Result: result}}
+	}
+	cases := map[string]struct {
+		reason     string
+		repository instance.Repository
+		known      kube.Known
+		want       *metrics.Verifications
+	}{
+		"NotTried":  {reason: "Where backups are not tried there is nothing to show.", known: kube.Known{Inventory: inventory(72 * time.Hour)}},
+		"Paused":    {reason: "A plan that is paused tries none.", repository: instance.Repository{Verification: "0 4 * * *", Paused: true}},
+		"NoBackup":  {reason: "Without a backup none is overdue.", repository: nightly, want: &metrics.Verifications{}},
+		"NotYet":    {reason: "A backup of yesterday may still be on its way.", repository: nightly, known: kube.Known{Inventory: inventory(20 * time.Hour)}, want: &metrics.Verifications{}},
+		"NeverDone": {reason: "One of three days ago should have been tried.", repository: nightly, known: kube.Known{Inventory: inventory(72 * time.Hour)}, want: &metrics.Verifications{Overdue: true}},
+		"Sound": {
+			reason: "A backup that is sound.", repository: nightly, known: kube.Known{Inventory: inventory(72 * time.Hour), Verifications: tried(8*time.Hour, v1alpha1.VerificationSucceeded)},
+			want: &metrics.Verifications{Sound: sound},
+		},
+		"Damaged": {
+			reason: "One that is not.", repository: nightly, known: kube.Known{Inventory: inventory(72 * time.Hour), Verifications: tried(8*time.Hour, v1alpha1.VerificationDamaged)},
+			want: &metrics.Verifications{Sound: sound, Failed: true},
+		},
+		"Overdue": {
+			reason: "None was tried since the night before last.", repository: nightly, known: kube.Known{Inventory: inventory(72 * time.Hour), Verifications: tried(60*time.Hour, v1alpha1.VerificationSucceeded)},
+			want: &metrics.Verifications{Sound: sound, Overdue: true},
+		},
+		"OtherStore": {
+			reason: "What was found in the store before does not count.", repository: nightly,
+			known: kube.Known{Inventory: inventory(time.Hour), Verifications: instance.Verifications{Repository: "there", Count: 3, Last: instance.Verification{Result: v1alpha1.VerificationDamaged}}},
+			want:  &metrics.Verifications{},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := judge(tc.repository, archive, tc.known, noon())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\njudge(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}
