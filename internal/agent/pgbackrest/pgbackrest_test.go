@@ -144,16 +144,17 @@ func TestDamaged(t *testing.T) {
 		failure Failure
 		want    bool
 	}{
-		"Checksum":    {reason: "A file that has another checksum.", failure: Failure{Status: 26, Output: "actual checksum 'a' does not match"}, want: true},
-		"Format":      {reason: "A file that cannot be unpacked.", failure: Failure{Status: 29, Output: "zst error: [18446744073709551596] Data corruption detected"}, want: true},
-		"Missing":     {reason: "A file that somebody has removed.", failure: Failure{Status: 55, Output: "unable to open missing file"}, want: true},
-		"Manifest":    {reason: "A list of files that cannot be read.", failure: Failure{Status: 41, Output: "unable to load backup manifest file"}, want: true},
-		"Cipher":      {reason: "A file that cannot be decrypted.", failure: Failure{Status: 95, Output: "cipher header missing"}, want: true},
-		"Certificate": {reason: "A certificate that is not trusted has the same code.", failure: Failure{Status: 95, Output: "unable to verify certificate presented by 's3'"}},
-		"Away":        {reason: "A store that does not answer says nothing about what is in it.", failure: Failure{Status: 49, Output: "unable to connect"}},
-		"Refused":     {reason: "Nor does one that refuses.", failure: Failure{Status: 101, Output: "HTTP request failed with 503"}},
-		"NoSpace":     {reason: "Nor does a volume that is too small.", failure: Failure{Status: 64, Output: "unable to write: No space left on device"}},
-		"Killed":      {reason: "Nor does a process that was killed.", failure: Failure{Status: -1}},
+		"Checksum":    {reason: "A file that has another checksum.", failure: Failure{Command: "restore", Status: 26, Output: "actual checksum 'a' does not match"}, want: true},
+		"Format":      {reason: "A file that cannot be unpacked.", failure: Failure{Command: "restore", Status: 29, Output: "zst error: [18446744073709551596] Data corruption detected"}, want: true},
+		"Missing":     {reason: "A file that somebody has removed.", failure: Failure{Command: "restore", Status: 55, Output: "unable to open missing file"}, want: true},
+		"Manifest":    {reason: "A list of files that cannot be read.", failure: Failure{Command: "restore", Status: 41, Output: "unable to load backup manifest file"}, want: true},
+		"Cipher":      {reason: "A file that cannot be decrypted.", failure: Failure{Command: "restore", Status: 95, Output: "cipher header missing"}, want: true},
+		"Certificate": {reason: "A certificate that is not trusted has the same code.", failure: Failure{Command: "restore", Status: 95, Output: "unable to verify certificate presented by 's3'"}},
+		"Away":        {reason: "A store that does not answer says nothing about what is in it.", failure: Failure{Command: "restore", Status: 49, Output: "unable to connect"}},
+		"Refused":     {reason: "Nor does one that refuses.", failure: Failure{Command: "restore", Status: 101, Output: "HTTP request failed with 503"}},
+		"NoSpace":     {reason: "Nor does a volume that is too small.", failure: Failure{Command: "restore", Status: 64, Output: "unable to write: No space left on device"}},
+		"Backup":      {reason: "What a backup cannot read is an instance's.", failure: Failure{Command: "backup", Status: 55}},
+		"Killed":      {reason: "Nor does a process that was killed.", failure: Failure{Command: "restore", Status: -1}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -44,8 +44,12 @@ const (
 	codeCrypto      = 95
 )
 
-// Damaged says whether what was read is not what was written, or is not there any more, though the store answers.
+// Damaged says whether a restore has failed because what was read is not what was written, or is not there any more, though the
+// store answers.
 func (f *Failure) Damaged() bool {
+	if f.Command != "restore" {
+		return false
+	}
 	switch f.Status {
 	case codeChecksum, codeFormat, codeFileMissing:
 		return true
