@@ -531,10 +531,15 @@ type RepositoryStatus struct {
 	// +optional
 	Path string `json:"path,omitempty"`
 
-	// Backups is how many there are.
+	// Backups is how many there are that the DBCluster can be restored from.
 	//
 	// +optional
 	Backups int `json:"backups"`
+
+	// Damaged is how many more there are that were tried and are damaged, or continue one that is.
+	//
+	// +optional
+	Damaged int `json:"damaged,omitempty"`
 
 	// Size of all backups in the store, without WAL.
 	//
