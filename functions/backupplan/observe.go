@@ -54,8 +54,9 @@ type facts struct {
 	// Inventory is what is in the repository. Nil when nobody has said.
 	Inventory *instance.Inventory
 
-	// Verifications are what came of trying backups.
+	// Verifications are what came of trying backups, and Schedule is what the instances remember of the plan's schedules.
 	Verifications instance.Verifications
+	Schedule      instance.Schedule
 
 	// Trial is what is seen of the Job that tries a backup, and Task what it was made for.
 	Trial jobs.Seen
@@ -87,6 +88,9 @@ func observe(in compose.Input, r request) facts {
 	}
 	if !parse(in.Observed[naming.ObjectInventory], instance.VerificationKey, &f.Verifications) {
 		f.Verifications = instance.Verifications{}
+	}
+	if !parse(in.Observed[naming.ObjectInventory], instance.ScheduleKey, &f.Schedule) {
+		f.Schedule = instance.Schedule{}
 	}
 	f.Task = observeTask(f.Trial.Job)
 	for _, secret := range in.Required[requiredRepository] {

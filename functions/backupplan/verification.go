@@ -108,8 +108,7 @@ func planTrial(r request, seen facts, p plan, now time.Time) trial {
 		t.Next = when.Next(now)
 		t.CallAgain = sooner(t.CallAgain, t.Next.Sub(now)+time.Second)
 	}
-	missed, overdue := when.Overdue(since, now)
-	overdue = overdue && some && !r.Repository.Paused
+	missed, overdue := overdue(r, seen, when, since, now)
 	t.Verdict = judge(r, t.Tried, unrecorded && seen.Trial.Failed, overdue, missed)
 	return t
 }
@@ -124,6 +123,18 @@ func handled(tried *instance.Verifications, backups []instance.StoredBackup) (ti
 		return backups[0].Stop, true
 	}
 	return time.Time{}, false
+}
+
+// overdue returns when a backup was to be tried that should have been by now. Times before the plan had this schedule do not count,
+// and where the instances have not said since when it has, none do.
+func overdue(r request, seen facts, when schedule.Verification, since, now time.Time) (time.Time, bool) {
+	if since.IsZero() || r.Repository.Paused || seen.Schedule.Verification != r.Verification.Schedule {
+		return time.Time{}, false
+	}
+	if seen.Schedule.VerificationSince.After(since) {
+		since = seen.Schedule.VerificationSince
+	}
+	return when.Overdue(since, now)
 }
 
 func sooner(a, b time.Duration) time.Duration {

@@ -159,6 +159,26 @@ type StoredBackup struct {
 	Damaged bool `json:"damaged,omitempty"`
 }
 
+// ScheduleKey is the key of a cluster's inventory under which the instances remember their Schedule.
+const ScheduleKey = "schedule.json"
+
+// A Schedule is what the instances remember of a BackupPlan's schedules.
+type Schedule struct {
+	// Handled is until when every backup that was due has been taken care of.
+	Handled time.Time `json:"handled"`
+
+	// Plan identifies the schedules of backups that this is about.
+	Plan string `json:"plan"`
+
+	// First identifies the database in a repository that a first backup was asked for, and FirstAt when.
+	First   string    `json:"first,omitempty"`
+	FirstAt time.Time `json:"firstAt,omitzero"`
+
+	// Verification is when backups are to be tried, and VerificationSince since when that is so.
+	Verification      string    `json:"verification,omitempty"`
+	VerificationSince time.Time `json:"verificationSince,omitzero"`
+}
+
 // BackupKey is the key of the ConfigMap that a backup's Job reports in.
 const BackupKey = "backup.json"
 

@@ -150,17 +150,17 @@ func judge(r instance.Repository, archive instance.Archive, known kube.Known, no
 	if err != nil {
 		return nil, err
 	}
-	v, since := &metrics.Verifications{}, time.Time{}
+	v, since := &metrics.Verifications{}, known.Schedule.VerificationSince
 	if tried := known.Verifications; tried.Repository == archive.Repository && tried.Count > 0 {
-		v.Failed, since = tried.Last.Result != v1alpha1.VerificationSucceeded, tried.Handled
+		v.Failed = tried.Last.Result != v1alpha1.VerificationSucceeded
 		if tried.Sound != nil {
 			v.Sound = *tried.Sound
 		}
+		if tried.Handled.After(since) {
+			since = tried.Handled
+		}
 	}
-	if first := oldestUsable(known.Inventory, archive); since.IsZero() && first != nil {
-		since = first.Stop
-	}
-	if !since.IsZero() {
+	if known.Schedule.Verification == r.Verification && oldestUsable(known.Inventory, archive) != nil {
 		_, v.Overdue = schedule.Overdue(since, now)
 	}
 	return v, nil

@@ -140,12 +140,12 @@ type decision struct {
 	// Overdue says that the newest backup is older than it should be.
 	Overdue bool
 
-	Remember kube.Schedule
+	Remember instance.Schedule
 }
 
 // due says what is due. The first backup of a database at a place is: nothing can be restored before it. What came due while
 // nobody looked is made up for once. What came due while the plan was paused, or had other schedules, is not.
-func due(r instance.Repository, archive instance.Archive, inventory instance.Inventory, remembered kube.Schedule, now time.Time) (decision, error) {
+func due(r instance.Repository, archive instance.Archive, inventory instance.Inventory, remembered instance.Schedule, now time.Time) (decision, error) {
 	schedules, err := schedule.Parse(r.Schedules)
 	if err != nil {
 		return decision{}, err
@@ -158,6 +158,9 @@ func due(r instance.Repository, archive instance.Archive, inventory instance.Inv
 	minute := now.UTC().Truncate(time.Minute)
 	if remembered.Plan != plan {
 		d.Remember.Plan, d.Remember.Handled = plan, minute
+	}
+	if remembered.Verification != r.Verification {
+		d.Remember.Verification, d.Remember.VerificationSince = r.Verification, minute
 	}
 	if r.Paused {
 		return d, nil

@@ -21,26 +21,10 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
-// scheduleKey is the key of a cluster's inventory under which the instances remember what they have scheduled.
-const scheduleKey = "schedule.json"
-
-// A Schedule is what the instances remember of a BackupPlan's schedule.
-type Schedule struct {
-	// Handled is until when everything that was due has been taken care of.
-	Handled time.Time `json:"handled"`
-
-	// Plan identifies the schedules that this is about.
-	Plan string `json:"plan"`
-
-	// First identifies the database in a repository that a first backup was asked for, and FirstAt when.
-	First   string    `json:"first,omitempty"`
-	FirstAt time.Time `json:"firstAt,omitzero"`
-}
-
 // Known is what is known of a repository.
 type Known struct {
 	Inventory     instance.Inventory
-	Schedule      Schedule
+	Schedule      instance.Schedule
 	Verifications instance.Verifications
 }
 
@@ -69,7 +53,7 @@ func (c *Client) Known(ctx context.Context) (Known, error) {
 
 func parseKnown(m *corev1.ConfigMap) (Known, error) {
 	k := Known{}
-	for key, into := range map[string]any{instance.InventoryKey: &k.Inventory, scheduleKey: &k.Schedule, instance.VerificationKey: &k.Verifications} {
+	for key, into := range map[string]any{instance.InventoryKey: &k.Inventory, instance.ScheduleKey: &k.Schedule, instance.VerificationKey: &k.Verifications} {
 		if text, ok := m.Data[key]; ok {
 			if err := json.Unmarshal([]byte(text), into); err != nil {
 				return Known{}, fmt.Errorf("cannot parse %s of ConfigMap %q: %w", key, m.Name, err)
@@ -85,8 +69,8 @@ func (c *Client) WriteInventory(ctx context.Context, inventory instance.Inventor
 }
 
 // WriteSchedule remembers what was scheduled.
-func (c *Client) WriteSchedule(ctx context.Context, s Schedule) error {
-	return c.writeKey(ctx, c.cluster.Inventory(), scheduleKey, s)
+func (c *Client) WriteSchedule(ctx context.Context, s instance.Schedule) error {
+	return c.writeKey(ctx, c.cluster.Inventory(), instance.ScheduleKey, s)
 }
 
 // WriteBackup reports how far a backup is, in the ConfigMap of the name.
