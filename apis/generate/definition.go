@@ -144,6 +144,7 @@ func backupPlanColumns() []extv1.CustomResourceColumnDefinition {
 		{Name: "NEXT", Type: "string", JSONPath: ".status.nextBackupTime", Description: "When the next backup is due."},
 		{Name: "BACKUPS", Type: "integer", JSONPath: ".status.repository.backups", Description: "How many backups there are."},
 		{Name: "ARCHIVE", Type: "string", JSONPath: ".status.archive.state", Description: "How archiving WAL goes."},
+		{Name: "VERIFIED", Type: "date", JSONPath: ".status.lastVerifiedTime", Description: "When a backup was last tried and found to be sound."},
 		{Name: "WINDOW-BEGIN", Type: "string", JSONPath: ".status.recoveryWindow.begin", Description: "The earliest moment that can be restored.", Priority: 1},
 		{Name: "WINDOW-END", Type: "string", JSONPath: ".status.recoveryWindow.end", Description: "The latest moment that can be restored.", Priority: 1},
 	}

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -78,7 +79,7 @@ type BackupPlanSpec struct {
 	// +optional
 	PITREnabled *bool `json:"PITREnabled,omitempty"`
 
-	// Paused stops taking backups on schedule. WAL is archived, and Backups that you create are taken.
+	// Paused stops taking backups on schedule, and trying them. WAL is archived, and Backups that you create are taken.
 	//
 	// +kubebuilder:default=false
 	// +optional
@@ -101,6 +102,46 @@ type BackupPlanSpec struct {
 	// +kubebuilder:default=Zstd
 	// +optional
 	Compression Compression `json:"compression,omitempty"`
+
+	// Verification tries backups: on schedule one is restored into an instance that is thrown away, and looked through. Without it
+	// nobody knows whether they can be restored.
+	//
+	// +optional
+	Verification *VerificationSpec `json:"verification,omitempty"`
+}
+
+// VerificationSpec says when backups are tried, and what that may cost.
+type VerificationSpec struct {
+	// Schedule is when a backup is tried, in UTC: minute, hour, day of the month, month, day of the week. It is the newest one, and
+	// every second time a random point in the recovery window. A time that was missed, also one since the oldest backup, is made up
+	// for once.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([^ =]+ +){4}[^ =]+$')",message="must have five fields (minute, hour, day of the month, month, day of the week; in UTC), for example \"0 4 * * 1\" for every Monday at 04:00"
+	Schedule string `json:"schedule"`
+
+	// Resources that the instance may use. Its volume is as large as the DataDisk of the DBCluster, of the same storage class, and
+	// goes with it.
+	//
+	// +optional
+	Resources *VerificationResources `json:"resources,omitempty"`
+}
+
+// VerificationResources are what an instance may use that a backup is tried in.
+type VerificationResources struct {
+	// CPU that it may use at most, for example 500m. It reserves very little, so that it runs where there is some to spare.
+	//
+	// +kubebuilder:default="1"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('10m')) >= 0 && quantity(string(self)).compareTo(quantity('1024')) <= 0",message="cpu must be a quantity between 10m and 1024, for example 2 or 500m"
+	// +optional
+	CPU resource.Quantity `json:"cpu,omitempty"`
+
+	// Memory that is reserved for it, and its limit.
+	//
+	// +kubebuilder:default="512Mi"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('256Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Ti')) <= 0",message="memory must be a quantity between 256Mi and 64Ti, for example 1Gi: pgBackRest and PostgreSQL do not do with less"
+	// +optional
+	Memory resource.Quantity `json:"memory,omitempty"`
 }
 
 // BackupSource is the kind of instance that a backup is taken of.
@@ -362,6 +403,16 @@ type BackupPlanStatus struct {
 	// +optional
 	RecoveryWindow *RecoveryWindow `json:"recoveryWindow,omitempty"`
 
+	// LastVerifiedTime is when a backup was last tried and found to be sound.
+	//
+	// +optional
+	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
+
+	// Verification is what came of trying backups.
+	//
+	// +optional
+	Verification *VerificationStatus `json:"verification,omitempty"`
+
 	// Archive says how archiving WAL goes.
 	//
 	// +optional
@@ -390,6 +441,73 @@ type RecoveryWindow struct {
 	End metav1.Time `json:"end"`
 }
 
+// VerificationResult is what came of trying a backup.
+//
+// +kubebuilder:validation:Enum=Succeeded;Damaged;Failed
+type VerificationResult string
+
+// Results of trying a backup.
+const (
+	// VerificationSucceeded: it was restored, and nothing wrong was found in it.
+	VerificationSucceeded VerificationResult = "Succeeded"
+
+	// VerificationDamaged: it, or the WAL that follows it, is not what was written.
+	VerificationDamaged VerificationResult = "Damaged"
+
+	// VerificationFailed: it could not be tried, so that nothing is known about it.
+	VerificationFailed VerificationResult = "Failed"
+)
+
+// VerificationStatus is what came of trying backups.
+type VerificationStatus struct {
+	// NextTime is when the next backup is tried.
+	//
+	// +optional
+	NextTime *metav1.Time `json:"nextTime,omitempty"`
+
+	// LastVerifiedTime is when a backup was last found to be sound.
+	//
+	// +optional
+	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
+
+	// Time is when the last trial came to an end. What follows is about that one.
+	//
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
+
+	// Result is what came of it.
+	//
+	// +optional
+	Result VerificationResult `json:"result,omitempty"`
+
+	// Message says what was found, and what to do next.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// Label is pgBackRest's name for the backup that was restored.
+	//
+	// +optional
+	Label string `json:"label,omitempty"`
+
+	// Target says up to where WAL was replayed.
+	//
+	// +optional
+	Target string `json:"target,omitempty"`
+
+	// Checks that were passed: Restored (every file has its checksum), Recovered (WAL was replayed up to the target), Checksums
+	// (of every page on the disk), Started (PostgreSQL serves it), Tables (pg_amcheck finds nothing wrong in any table or index of
+	// any database).
+	//
+	// +optional
+	Checks []string `json:"checks,omitempty"`
+
+	// Duration of the trial, for example 1m12s.
+	//
+	// +optional
+	Duration string `json:"duration,omitempty"`
+}
+
 // ArchiveStatus says how archiving WAL goes.
 type ArchiveStatus struct {
 	// State is Starting (the store was not seen to work yet), Archiving, Failing, or Unknown (no primary says).
@@ -413,10 +531,15 @@ type RepositoryStatus struct {
 	// +optional
 	Path string `json:"path,omitempty"`
 
-	// Backups is how many there are.
+	// Backups is how many there are that the DBCluster can be restored from.
 	//
 	// +optional
 	Backups int `json:"backups"`
+
+	// Damaged is how many more there are that were tried and are damaged, or continue one that is.
+	//
+	// +optional
+	Damaged int `json:"damaged,omitempty"`
 
 	// Size of all backups in the store, without WAL.
 	//

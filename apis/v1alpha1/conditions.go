@@ -151,6 +151,10 @@ const (
 
 	// ConditionBackedUp is True while there is a backup, and none is overdue.
 	ConditionBackedUp = "BackedUp"
+
+	// ConditionVerified is True while backups are tried on schedule, and the last one was found to be sound. It is Unknown where
+	// they are not tried, or not yet.
+	ConditionVerified = "Verified"
 )
 
 // Reasons of LocationAccepted, beside ReasonAccepted.
@@ -202,4 +206,25 @@ const (
 
 	// ReasonBackupOverdue: a backup was due, and is not there.
 	ReasonBackupOverdue = "BackupOverdue"
+)
+
+// Reasons of Verified.
+const (
+	// ReasonVerified: the last backup that was tried was sound.
+	ReasonVerified = "Verified"
+
+	// ReasonNotScheduled: backups are not tried.
+	ReasonNotScheduled = "NotScheduled"
+
+	// ReasonNotVerified: no backup was tried yet.
+	ReasonNotVerified = "NotVerified"
+
+	// ReasonBackupDamaged: the last backup that was tried is damaged.
+	ReasonBackupDamaged = "BackupDamaged"
+
+	// ReasonVerificationFailed: a backup could not be tried.
+	ReasonVerificationFailed = "VerificationFailed"
+
+	// ReasonVerificationOverdue: a backup was to be tried, and was not.
+	ReasonVerificationOverdue = "VerificationOverdue"
 )

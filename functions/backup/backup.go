@@ -20,7 +20,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 	if err != nil {
 		return compose.Output{}, err
 	}
-	status, err := status(p)
+	status, err := status(seen, p)
 	if err != nil {
 		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
 	}

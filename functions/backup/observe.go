@@ -27,6 +27,9 @@ type facts struct {
 	// Report is what the Job says. Nil before it said anything.
 	Report *instance.BackupReport
 
+	// Verification is what came of trying the backup. Nil when it was not tried.
+	Verification *instance.BackupVerification
+
 	// Instances are what the Job takes from the cluster. Nil when there are none. Stopped says that there are to be none.
 	Instances *jobs.Instances
 	Stopped   bool
@@ -52,6 +55,8 @@ func observe(in compose.Input) facts {
 		Report:      observeReport(in.Observed[naming.ObjectReport]),
 		Certificate: len(in.Required[requiredCertificate]) > 0,
 		Phase:       v1alpha1.BackupPhase(phase),
+
+		Verification: observeVerification(in.Observed[naming.ObjectReport]),
 	}
 	for _, set := range in.Required[requiredInstances] {
 		f.Instances = jobs.ObserveInstances(set)
@@ -80,6 +85,19 @@ func observeReport(configMap *unstructured.Unstructured) *instance.BackupReport 
 		return nil
 	}
 	return report
+}
+
+// observeVerification returns what a verification says. What cannot be read says nothing.
+func observeVerification(configMap *unstructured.Unstructured) *instance.BackupVerification {
+	if configMap == nil {
+		return nil
+	}
+	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.VerificationKey)
+	v := &instance.BackupVerification{}
+	if err := json.Unmarshal([]byte(text), v); err != nil || v.Result == "" {
+		return nil
+	}
+	return v
 }
 
 // observeInventory returns the labels of the backups that there are. Nil when it cannot be read.

@@ -34,7 +34,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 		Status:     status,
 		Conditions: told,
 		Events:     events(seen, told),
-		Requires:   requires(r),
+		Requires:   requires(r, p),
 		TTL:        p.CallAgain,
 	}, nil
 }

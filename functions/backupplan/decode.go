@@ -37,6 +37,9 @@ type request struct {
 
 	// PITR says that every moment is offered as a target.
 	PITR bool
+
+	// Verification says when backups are tried. Nil when they are not.
+	Verification *verification
 }
 
 // SecretNames are the names of a claim's Secrets.
@@ -63,6 +66,8 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 		Cluster: naming.Cluster{Namespace: claim.Namespace, Name: spec.DBClusterRef},
 		Plan:    claim.Name,
 		PITR:    spec.PITREnabled == nil || *spec.PITREnabled,
+
+		Verification: decodeVerification(spec.Verification),
 		Repository: instance.Repository{
 			Plan: claim.Name, Type: spec.BackupLocation.Type, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,
 			Source: spec.BackupSourceStrategy, Paused: spec.Paused, Encrypted: spec.Encryption != nil, Schedules: schedules(spec),
@@ -70,6 +75,9 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 	}
 	if r.Repository.RetainDays == 0 {
 		r.Repository.RetainDays = defaultRetainDays
+	}
+	if r.Verification != nil {
+		r.Repository.Verification = r.Verification.Schedule
 	}
 	if spec.Encryption != nil {
 		r.Secrets.Passphrase = spec.Encryption.SecretRef.Name

@@ -27,7 +27,13 @@ func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
 	if p.RoleBinding {
 		shapes[naming.ObjectRoleBinding] = roleBinding(r)
 	}
-	contents := make(map[string]compose.Object, len(shapes))
+	contents, err := trialObjects(r, seen, p.Trial)
+	if err != nil {
+		return nil, err
+	}
+	if contents == nil {
+		contents = make(map[string]compose.Object, len(shapes))
+	}
 	for name, shape := range shapes {
 		content, err := compose.Content(shape)
 		if err != nil {

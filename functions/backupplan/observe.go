@@ -3,11 +3,14 @@ package backupplan
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/jobs"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
@@ -19,6 +22,7 @@ const (
 	requiredRepository  = "repository"
 	requiredCluster     = "cluster"
 	requiredReports     = "reports"
+	requiredInstances   = "instances"
 )
 
 // Facts are what is seen.
@@ -50,6 +54,19 @@ type facts struct {
 	// Inventory is what is in the repository. Nil when nobody has said.
 	Inventory *instance.Inventory
 
+	// Verifications are what came of trying backups, and Schedule is what the instances remember of the plan's schedules.
+	Verifications instance.Verifications
+	Schedule      instance.Schedule
+
+	// Trial is what is seen of the Job that tries a backup, and Task what it was made for.
+	Trial jobs.Seen
+	Task  instance.VerificationTask
+
+	// Instances are what that Job takes from the cluster. Nil when there are none. Version and Disk are the database's.
+	Instances *jobs.Instances
+	Version   string
+	Disk      v1alpha1.DiskSpec
+
 	// Conditions that the composite has now, by type. Nothing is decided by them.
 	Conditions map[string]compose.ObservedCondition
 }
@@ -62,9 +79,20 @@ func observe(in compose.Input, r request) facts {
 		Credentials: compose.LookUpSecret(in, requiredCredentials),
 		Trust:       compose.LookUpSecret(in, requiredTrust),
 		Passphrase:  compose.LookUpSecret(in, requiredPassphrase),
-		Inventory:   observeInventory(in.Observed[naming.ObjectInventory]),
+		Inventory:   &instance.Inventory{},
+		Trial:       jobs.Observe(observeTrial(in)),
 		Conditions:  compose.ObserveConditions(in.Composite),
 	}
+	if !parse(in.Observed[naming.ObjectInventory], instance.InventoryKey, f.Inventory) {
+		f.Inventory = nil
+	}
+	if !parse(in.Observed[naming.ObjectInventory], instance.VerificationKey, &f.Verifications) {
+		f.Verifications = instance.Verifications{}
+	}
+	if !parse(in.Observed[naming.ObjectInventory], instance.ScheduleKey, &f.Schedule) {
+		f.Schedule = instance.Schedule{}
+	}
+	f.Task = observeTask(f.Trial.Job)
 	for _, secret := range in.Required[requiredRepository] {
 		if plan := secret.GetLabels()[naming.LabelBackupPlan]; plan != r.Plan {
 			f.Rival = plan
@@ -75,6 +103,10 @@ func observe(in compose.Input, r request) facts {
 	for _, cluster := range found {
 		f.ClusterFound = true
 		f.Stopped, _, _ = unstructured.NestedBool(cluster.Object, "spec", "primarySpec", "isStopped")
+		f.Version, f.Disk = observeDatabase(cluster)
+	}
+	for _, set := range in.Required[requiredInstances] {
+		f.Instances = jobs.ObserveInstances(set)
 	}
 	for _, reports := range in.Required[requiredReports] {
 		data, _, _ := unstructured.NestedMap(reports.Object, "data")
@@ -94,15 +126,58 @@ func refersToSecret(xr *unstructured.Unstructured) bool {
 	})
 }
 
-// observeInventory returns nil for what cannot be read.
-func observeInventory(configMap *unstructured.Unstructured) *instance.Inventory {
+// parse reads a key of a ConfigMap. It says no when it is not there or cannot be read.
+func parse(configMap *unstructured.Unstructured, key string, into any) bool {
 	if configMap == nil {
-		return nil
+		return false
 	}
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.InventoryKey)
-	inventory := &instance.Inventory{}
-	if err := json.Unmarshal([]byte(text), inventory); err != nil {
-		return nil
+	text, _, _ := unstructured.NestedString(configMap.Object, "data", key)
+	return json.Unmarshal([]byte(text), into) == nil
+}
+
+// observeTrial is an input with the objects of the Job that tries a backup, by the names that a Job's objects have.
+func observeTrial(in compose.Input) compose.Input {
+	of := compose.Input{Observed: map[string]*unstructured.Unstructured{}}
+	for name, object := range in.Observed {
+		if short, ok := strings.CutPrefix(name, naming.PrefixVerification); ok {
+			of.Observed[short] = object
+		}
 	}
-	return inventory
+	return of
+}
+
+// observeTask returns what a Job was made for. What cannot be read was made for nothing.
+func observeTask(job *unstructured.Unstructured) instance.VerificationTask {
+	if job == nil {
+		return instance.VerificationTask{}
+	}
+	containers, _, _ := unstructured.NestedSlice(job.Object, "spec", "template", "spec", "containers")
+	for _, item := range containers {
+		container, _ := item.(map[string]any)
+		variables, _, _ := unstructured.NestedSlice(container, "env")
+		for _, item := range variables {
+			variable, _ := item.(map[string]any)
+			text, _ := variable["value"].(string)
+			task := instance.VerificationTask{}
+			if variable["name"] == instance.EnvVerification && json.Unmarshal([]byte(text), &task) == nil {
+				return task
+			}
+		}
+	}
+	return instance.VerificationTask{}
+}
+
+// observeDatabase returns the version of a DBCluster and its data disk. What cannot be read is empty.
+func observeDatabase(cluster *unstructured.Unstructured) (string, v1alpha1.DiskSpec) {
+	spec := v1alpha1.DBClusterSpec{}
+	given, err := compose.Spec(cluster)
+	if err != nil || compose.Decode(given, &spec) != nil {
+		return "", v1alpha1.DiskSpec{}
+	}
+	for _, disk := range spec.PrimarySpec.Resources.Disks {
+		if disk.Name == v1alpha1.DataDisk {
+			return string(spec.PrimarySpec.Version), disk
+		}
+	}
+	return string(spec.PrimarySpec.Version), v1alpha1.DiskSpec{}
 }

@@ -70,7 +70,7 @@ func TestMakePlan(t *testing.T) {
 	}
 	type want struct {
 		Phase   v1alpha1.BackupPlanPhase
-		Reasons []string // Of the location, the schedule, archiving and backups.
+		Reasons []string // Of the location, the schedule, archiving, backups and trying them.
 		Stalls  bool
 		Secret  string // The revision of what the Secret is to hold. Another one than before is "new".
 		Backups int
@@ -78,7 +78,7 @@ func TestMakePlan(t *testing.T) {
 		Err     error
 	}
 	tonight := time.Date(2026, time.March, 2, 2, 0, 0, 0, time.UTC)
-	well := []string{v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonArchiving, v1alpha1.ReasonBackedUp}
+	well := []string{v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonArchiving, v1alpha1.ReasonBackedUp, v1alpha1.ReasonNotScheduled}
 	with := func(i int, reason string) []string {
 		reasons := append([]string(nil), well...)
 		reasons[i] = reason
@@ -93,7 +93,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "Nothing is known of the credentials yet, and nothing is made of them.",
 			args:   args{nightly(), facts{}},
 			want: want{Phase: v1alpha1.BackupPlanPending, Next: tonight, Reasons: []string{
-				v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"Active": {
@@ -120,7 +120,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "A second plan of a DBCluster changes nothing of the first one's.",
 			args:   args{nightly(), facts{Rival: "weekly", ClusterAnswered: true, ClusterFound: true}},
 			want: want{Phase: v1alpha1.BackupPlanFailing, Stalls: true, Next: tonight, Reasons: []string{
-				v1alpha1.ReasonOtherPlan, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonOtherPlan, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"ScheduleRefused": {
@@ -134,7 +134,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "A DBCluster that is not there is waited for.",
 			args:   args{nightly(), working(func(f *facts) { f.ClusterFound, f.Archive, f.Inventory = false, nil, nil })},
 			want: want{Phase: v1alpha1.BackupPlanPending, Secret: "new", Next: tonight, Reasons: []string{
-				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonClusterMissing, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonClusterMissing, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"ClusterStopped": {
@@ -154,7 +154,7 @@ func TestMakePlan(t *testing.T) {
 				f.Incidents = []instance.Incident{{Code: instance.IncidentRepositoryUnusable, Message: "No such bucket."}}
 			})},
 			want: want{Phase: v1alpha1.BackupPlanFailing, Stalls: true, Secret: "new", Next: tonight, Reasons: []string{
-				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonRepositoryUnusable, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonRepositoryUnusable, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"StoreDown": {
@@ -169,7 +169,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "What is in the store before counts no more.",
 			args:   args{nightly(func(r *request) { r.Repository.Bucket = "other" }), working()},
 			want: want{Phase: v1alpha1.BackupPlanPending, Secret: "new", Next: tonight, Reasons: []string{
-				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"BackupOfAnotherDatabase": {

@@ -25,6 +25,9 @@ type Seen struct {
 	Created time.Time
 	Failed  bool
 
+	// Complete says that it has come to its end.
+	Complete bool
+
 	// Permitted says that the Job's rights are there.
 	Permitted bool
 
@@ -36,7 +39,8 @@ type Seen struct {
 func Observe(in compose.Input) Seen {
 	s := Seen{
 		Job:       in.Observed[naming.ObjectJob],
-		Failed:    hasFailed(in.Observed[naming.ObjectJob]),
+		Failed:    has(in.Observed[naming.ObjectJob], "Failed"),
+		Complete:  has(in.Observed[naming.ObjectJob], "Complete"),
 		Granted:   in.Observed[naming.ObjectRole] != nil,
 		Permitted: in.Observed[naming.ObjectServiceAccount] != nil && in.Observed[naming.ObjectRoleBinding] != nil,
 	}
@@ -46,14 +50,15 @@ func Observe(in compose.Input) Seen {
 	return s
 }
 
-func hasFailed(job *unstructured.Unstructured) bool {
+// has says whether a condition of a Job is true.
+func has(job *unstructured.Unstructured, condition string) bool {
 	if job == nil {
 		return false
 	}
 	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
 	return slices.ContainsFunc(conditions, func(item any) bool {
 		c, ok := item.(map[string]any)
-		return ok && c["type"] == "Failed" && c["status"] == "True"
+		return ok && c["type"] == condition && c["status"] == "True"
 	})
 }
 
@@ -150,6 +155,15 @@ func Existing(o naming.Operation, job *unstructured.Unstructured) (compose.Objec
 func New(o naming.Operation, c naming.Cluster, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
 	labels := o.Labels()
 	labels[naming.LabelOperation] = c.Name
+	return job(o, labels, attempts, spec)
+}
+
+// NewApart is New for a Pod that has nothing to do with the cluster's instances.
+func NewApart(o naming.Operation, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
+	return job(o, o.Labels(), attempts, spec)
+}
+
+func job(o naming.Operation, labels map[string]string, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
 	content, err := compose.Content(applybatchv1.Job(o.Objects(), o.Namespace).
 		WithLabels(o.Labels()).
 		WithSpec(applybatchv1.JobSpec().

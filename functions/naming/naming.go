@@ -223,6 +223,11 @@ func (c Cluster) Archivist() string { return c.Name + "-backup" }
 // Inventory is the ConfigMap that says what is in the repository.
 func (c Cluster) Inventory() string { return c.Name + "-backups" }
 
+// Verification names all that a cluster's verification has while it is due.
+func (c Cluster) Verification() Operation {
+	return Operation{Namespace: c.Namespace, Kind: "verification", Name: c.Name}
+}
+
 // BackupCertificate is the name of the Secret with the certificate by which the instances know the Jobs that read their files.
 func (c Cluster) BackupCertificate() string { return c.Name + "-backup-tls" }
 

@@ -46,3 +46,6 @@ const (
 	ObjectInventory  = "inventory"
 	ObjectLock       = "lock"
 )
+
+// PrefixVerification begins the names of what a BackupPlan's verification has while it is due: a Job, and what a Job has.
+const PrefixVerification = "verification-"

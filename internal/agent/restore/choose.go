@@ -12,9 +12,16 @@ import (
 )
 
 // A Refusal says why there is nothing to restore, and what there is.
-type Refusal struct{ Message string }
+type Refusal struct {
+	Message string
+
+	// Cause is how PostgreSQL found out. Nil where it was not asked.
+	Cause error
+}
 
 func (r Refusal) Error() string { return r.Message }
+
+func (r Refusal) Unwrap() error { return r.Cause }
 
 func refuse(format string, args ...any) error { return Refusal{Message: fmt.Sprintf(format, args...)} }
 
@@ -28,23 +35,58 @@ type Choice struct {
 }
 
 // choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
-// has the target: that is what the cluster was last at that time.
+// has the target: that is what the cluster was last at that time. Backups that are damaged are none.
 func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (Choice, error) {
 	if wanted.Time != nil && wanted.Time.After(now) {
 		return Choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
 	}
-	incarnations := candidates(wanted, found)
+	damaged, sound := sift(found)
+	incarnations := candidates(wanted, sound)
+	if b := damaged[wanted.Backup]; b != nil {
+		return Choice{}, refuse("%s", isDamaged(*b, incarnations, sound))
+	}
+	if len(incarnations) == 0 && len(candidates(wanted, found)) > 0 {
+		return Choice{}, refuse("every backup of the DBCluster %s of the namespace %s in the repository is damaged: each was tried, or continues one that was. Take a full backup if the DBCluster still runs.", wanted.Cluster, wanted.Namespace)
+	}
 	if len(incarnations) == 0 {
-		return Choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, found))
+		return Choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, sound))
 	}
 	for _, incarnation := range incarnations {
-		for _, b := range slices.Backward(found[incarnation].Backups) {
+		for _, b := range slices.Backward(sound[incarnation].Backups) {
 			if reaches(b, wanted) {
 				return Choice{Incarnation: incarnation, Label: b.Label, Size: b.Database}, nil
 			}
 		}
 	}
-	return Choice{}, refuse("%s", missed(wanted, incarnations, found))
+	return Choice{}, refuse("%s", missed(wanted, incarnations, sound))
+}
+
+// sift returns the backups that are damaged, by label, and the stanzas without them.
+func sift(found map[string]pgbackrest.Stanza) (map[string]*pgbackrest.Backup, map[string]pgbackrest.Stanza) {
+	damaged, sound := map[string]*pgbackrest.Backup{}, make(map[string]pgbackrest.Stanza, len(found))
+	for name, stanza := range found {
+		for i, b := range stanza.Backups {
+			if b.Damaged {
+				damaged[b.Label] = &stanza.Backups[i]
+			}
+		}
+		stanza.Backups = stanza.Sound()
+		sound[name] = stanza
+	}
+	return damaged, sound
+}
+
+// isDamaged says what there is in place of a backup that is damaged.
+func isDamaged(b pgbackrest.Backup, incarnations []string, found map[string]pgbackrest.Stanza) string {
+	said := fmt.Sprintf("the backup %s is damaged: it was tried, and could not be restored or had faults.", b.Label)
+	if b.Annotations[pgbackrest.AnnotationDamaged] == "" {
+		said = fmt.Sprintf("the backup %s continues %s, which is damaged.", b.Label, b.Prior)
+	}
+	if len(incarnations) == 0 {
+		return said + " There is no other."
+	}
+	newest := found[incarnations[0]].Backups
+	return fmt.Sprintf("%s Choose another one; the newest that is not known to be damaged is %s.", said, newest[len(newest)-1].Label)
 }
 
 // candidates are the incarnations that have backups, the newest first.

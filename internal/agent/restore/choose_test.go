@@ -24,6 +24,17 @@ func TestChoose(t *testing.T) {
 		"newer": {There: true, Backups: []pgbackrest.Backup{backup("C", 5*time.Hour, "0/6000000"), backup("D", time.Hour, "1/0")}},
 		"empty": {There: true},
 	}
+	marked := func(b pgbackrest.Backup, prior string) pgbackrest.Backup {
+		b.Damaged, b.Prior = true, prior
+		if prior == "" {
+			b.Annotations = map[string]string{pgbackrest.AnnotationDamaged: "2026-11-23T04:00:00Z"}
+		}
+		return b
+	}
+	spoilt := map[string]pgbackrest.Stanza{"only": {There: true, Backups: []pgbackrest.Backup{
+		backup("A", 9*time.Hour, "0/2000000"), marked(backup("B", 5*time.Hour, "0/6000000"), ""), marked(backup("C", time.Hour, "1/0"), "B"),
+	}}}
+	lost := map[string]pgbackrest.Stanza{"only": {There: true, Backups: []pgbackrest.Backup{marked(backup("A", time.Hour, "1/0"), "")}}}
 	type want struct {
 		choice Choice
 		err    string
@@ -99,6 +110,36 @@ func TestChoose(t *testing.T) {
 			wanted: instance.Restore{Namespace: "shop", Cluster: "orders", Incarnation: "empty"}, found: found,
 			want: want{err: "there is no backup of the DBCluster orders of the namespace shop in the repository in the incarnation empty; there are some in newer, older."},
 		},
+		"NewestDamaged": {
+			reason: "what is damaged is not chosen, nor what continues it",
+			found:  spoilt,
+			want:   want{choice: Choice{Incarnation: "only", Label: "A"}},
+		},
+		"TimeAfterDamaged": {
+			reason: "an older backup reaches the time as well, with more WAL",
+			wanted: instance.Restore{Time: at(4 * time.Hour)}, found: spoilt,
+			want: want{choice: Choice{Incarnation: "only", Label: "A"}},
+		},
+		"BackupDamaged": {
+			reason: "a backup that is asked for by name is not replaced by another one",
+			wanted: instance.Restore{Backup: "B"}, found: spoilt,
+			want: want{err: "the backup B is damaged: it was tried, and could not be restored or had faults. Choose another one; the newest that is not known to be damaged is A."},
+		},
+		"BackupContinuesDamaged": {
+			reason: "who is refused is told what is damaged",
+			wanted: instance.Restore{Backup: "C"}, found: spoilt,
+			want: want{err: "the backup C continues B, which is damaged. Choose another one; the newest that is not known to be damaged is A."},
+		},
+		"BackupDamagedAndOnlyOne": {
+			reason: "there may be no other",
+			wanted: instance.Restore{Backup: "A"}, found: lost,
+			want: want{err: "the backup A is damaged: it was tried, and could not be restored or had faults. There is no other."},
+		},
+		"AllDamaged": {
+			reason: "that there are only damaged ones is not that there are none",
+			wanted: instance.Restore{Namespace: "shop", Cluster: "orders"}, found: lost,
+			want: want{err: "every backup of the DBCluster orders of the namespace shop in the repository is damaged: each was tried, or continues one that was. Take a full backup if the DBCluster still runs."},
+		},
 		"Nothing": {
 			reason: "an empty repository may be the wrong one",
 			wanted: instance.Restore{Namespace: "shop", Cluster: "orders"},
@@ -153,6 +194,30 @@ func TestWhyEnded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, whyEnded(tc.log)); diff != "" {
 				t.Errorf("%s: whyEnded(): -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestEndedDamaged(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		log    string
+		want   bool
+	}{
+		"Checkpoint": {reason: "a backup without its beginning", log: "PANIC:  could not locate a valid checkpoint record at 0/3000028\n", want: true},
+		"Archive":    {reason: "WAL that is not there or not what was written", log: "FATAL:  recovery ended before configured recovery target was reached\n", want: true},
+		"Page":       {reason: "a page that is not what was written", log: "FATAL:  invalid page in block 3 of relation base/5/1259\n", want: true},
+		"File":       {reason: "a file that is missing", log: "FATAL:  could not open file \"pg_xact/0000\": No such file or directory\n", want: true},
+		"Segment":    {reason: "that the archive ends is said of every recovery", log: "LOG:  could not open file \"pg_wal/000000010000000000000004\": No such file or directory\n"},
+		"NoSpace":    {reason: "a volume that is too small says nothing about the backup", log: "PANIC:  could not write to file \"pg_wal/xlogtemp.7\": No space left on device\n"},
+		"Memory":     {reason: "nor do limits that are too low", log: "FATAL:  could not map anonymous shared memory: Cannot allocate memory\n"},
+		"Killed":     {reason: "nor does a process that was killed"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := (Ended{Log: tc.log}).Damaged(); got != tc.want {
+				t.Errorf("%s: Damaged(): got %t, want %t", tc.reason, got, tc.want)
 			}
 		})
 	}

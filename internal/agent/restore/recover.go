@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -21,16 +18,8 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 )
 
-const (
-	// look is how often PostgreSQL's state is looked at while it replays WAL.
-	look = 200 * time.Millisecond
-
-	// stopTime bounds how long a PostgreSQL that nobody uses may take to stop.
-	stopTime = time.Minute
-
-	// tail is how much of PostgreSQL's log is kept, to say why it failed.
-	tail = 16 << 10
-)
+// look is how often PostgreSQL's state is looked at while it replays WAL.
+const look = 200 * time.Millisecond
 
 // recover lets PostgreSQL, which nobody can reach, replay WAL up to the target and begin a timeline of its own, and stops it.
 func (r Restorer) recover(ctx context.Context, repository string) error {
@@ -43,38 +32,32 @@ func (r Restorer) recover(ctx context.Context, repository string) error {
 	); err != nil {
 		return fmt.Errorf("cannot write what the recovery needs: %w", err)
 	}
-	log := &lastOf{limit: tail}
-	cmd := exec.CommandContext(ctx, filepath.Join(r.Binaries, "postgres"), "-D", r.Directory, "-c", "config_file="+config) //nolint:gosec // The project's own arguments.
-	cmd.Stdout, cmd.Stderr = os.Stdout, io.MultiWriter(os.Stderr, log)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
-	cmd.WaitDelay = stopTime
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("cannot start PostgreSQL: %w", err)
+	server, err := Start(ctx, r.Binaries, r.Directory, "config_file="+config)
+	if err != nil {
+		return err
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // What it wrote to the directory says how it ended.
-	}()
 	for {
 		select {
-		case <-ended:
-			why := whyEnded(log.String())
-			if endsBefore(log.String()) {
-				return refuse("cannot replay WAL up to the target: %s.", why)
-			}
-			return fmt.Errorf("cannot replay WAL up to the target: %s", why)
+		case <-server.Ended():
+			return cannotReplay(server.WhyEnded())
 		case <-time.After(look):
 		}
 		if !r.recovered(ctx, signal) {
 			continue
 		}
-		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-			return fmt.Errorf("cannot stop PostgreSQL: %w", err)
+		if err := server.Stop(); err != nil {
+			return err
 		}
-		<-ended
 		return r.checkStopped(ctx)
 	}
+}
+
+// cannotReplay is a Refusal where the archive ends before the target: that does not change.
+func cannotReplay(ended Ended) error {
+	if ended.early() {
+		return Refusal{Message: fmt.Sprintf("cannot replay WAL up to the target: %s.", ended), Cause: ended}
+	}
+	return fmt.Errorf("cannot replay WAL up to the target: %w", ended)
 }
 
 // recovered says whether PostgreSQL has come to the target and goes on from there. The state alone does not say so: the control
@@ -130,14 +113,9 @@ func (r Restorer) settings(repository string) []byte {
 	return out.Bytes()
 }
 
-// endsBefore says whether PostgreSQL found that the archive ends before the target.
-func endsBefore(log string) bool {
-	return strings.Contains(log, "recovery ended before configured recovery target was reached")
-}
-
 // whyEnded says why PostgreSQL ended before its time, by what it wrote last.
 func whyEnded(log string) string {
-	if endsBefore(log) {
+	if (Ended{Log: log}).early() {
 		return "the archive ends before it" + lastTransaction(log) + ". Choose an earlier target, or none for all that is archived"
 	}
 	fatal := regexp.MustCompile(`(?m)^.*(?:FATAL|PANIC):\s+(.*)$`).FindAllStringSubmatch(log, -1)
@@ -154,22 +132,6 @@ func lastTransaction(log string) string {
 	}
 	return ": the last transaction in it is of " + found[len(found)-1][1]
 }
-
-// A lastOf keeps the last of what is written to it.
-type lastOf struct {
-	limit int
-	kept  []byte
-}
-
-func (l *lastOf) Write(p []byte) (int, error) {
-	l.kept = append(l.kept, p...)
-	if len(l.kept) > l.limit {
-		l.kept = l.kept[len(l.kept)-l.limit:]
-	}
-	return len(p), nil
-}
-
-func (l *lastOf) String() string { return string(l.kept) }
 
 // Target says in words up to where is restored.
 func Target(wanted instance.Restore) string {

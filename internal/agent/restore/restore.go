@@ -55,25 +55,30 @@ func New(wanted instance.Restore, source, directory, binaries string, log *slog.
 	}
 }
 
-// Restore returns when the database is complete: a primary that was stopped in order, on a timeline of its own. An error is a
-// Refusal when what is wanted is not there.
-func (r Restorer) Restore(ctx context.Context) error {
+// Restore returns when the database is complete: a primary that was stopped in order, on a timeline of its own. It says from
+// which backup, once that is chosen. An error is a Refusal when what is wanted is not there.
+func (r Restorer) Restore(ctx context.Context) (label string, err error) {
 	mounted, err := archive.ReadMounted(r.Source)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if mounted == nil {
-		return ErrNoRepository
+		return "", ErrNoRepository
 	}
 	if err := errors.Join(os.RemoveAll(r.Directory), os.MkdirAll(r.Run, 0o700)); err != nil {
-		return fmt.Errorf("cannot make room for the restored database: %w", err)
+		return "", fmt.Errorf("cannot make room for the restored database: %w", err)
 	}
 	defer os.RemoveAll(r.Run) //nolint:errcheck // It is in memory, and goes with the Pod.
 	chosen, err := r.look(ctx, *mounted)
 	if err != nil {
-		return err
+		return "", err
 	}
-	program, err := r.program(*mounted, chosen.Incarnation, processes)
+	return chosen.Label, r.make(ctx, *mounted, chosen)
+}
+
+// make makes the database from the backup that was chosen.
+func (r Restorer) make(ctx context.Context, mounted archive.Mounted, chosen Choice) error {
+	program, err := r.Program(mounted, chosen.Incarnation, processes)
 	if err != nil {
 		return err
 	}
@@ -112,7 +117,7 @@ func (r Restorer) Find(ctx context.Context) (Choice, error) {
 
 // look looks at all incarnations of the cluster that are in the repository.
 func (r Restorer) look(ctx context.Context, mounted archive.Mounted) (Choice, error) {
-	above, err := r.program(mounted, "", 1)
+	above, err := r.Program(mounted, "", 1)
 	if err != nil {
 		return Choice{}, err
 	}
@@ -124,7 +129,7 @@ func (r Restorer) look(ctx context.Context, mounted archive.Mounted) (Choice, er
 	}
 	found := map[string]pgbackrest.Stanza{}
 	for incarnation := range strings.FieldsSeq(listed) {
-		program, err := r.program(mounted, incarnation, 1)
+		program, err := r.Program(mounted, incarnation, 1)
 		if err != nil {
 			return Choice{}, err
 		}
@@ -135,8 +140,8 @@ func (r Restorer) look(ctx context.Context, mounted archive.Mounted) (Choice, er
 	return choose(r.Wanted, found, time.Now())
 }
 
-// program is pgBackRest for the repository of an incarnation. Without one it is for what is above them all.
-func (r Restorer) program(mounted archive.Mounted, incarnation string, processes int) (pgbackrest.Program, error) {
+// Program is pgBackRest for the repository of an incarnation. Without one it is for what is above them all. Run must be there.
+func (r Restorer) Program(mounted archive.Mounted, incarnation string, processes int) (pgbackrest.Program, error) {
 	source := naming.Cluster{Namespace: r.Wanted.Namespace, Name: r.Wanted.Cluster}
 	config, err := names.Settings{
 		Repository: mounted.Repository, Path: names.Path(mounted.Repository.Prefix, source, incarnation), Secrets: mounted.Secrets,

@@ -179,7 +179,7 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
 	}
 	restorer := restore.New(*wanted, source, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
 	for pause := restoreRetry; ; pause = min(2*pause, restoreRetryMost) {
-		err := restorer.Restore(ctx)
+		_, err := restorer.Restore(ctx)
 		if err == nil {
 			return vol.Adopt()
 		}
