@@ -20,6 +20,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+	"github.com/xdbcluster/xdbcluster/internal/agent/repository"
 )
 
 const (
@@ -55,7 +56,7 @@ type Operator struct {
 	hash      string
 	names     naming.Operation
 	cluster   naming.Cluster
-	pod       string
+	lock      *repository.Lock
 	password  string
 	kube      *kube.Client
 	log       *slog.Logger
@@ -64,8 +65,7 @@ type Operator struct {
 	inTheWay time.Time                // Since when something is in the way. Zero when nothing is.
 	lock     kube.Lock                // The leader lock as it was seen to change last, and when that was.
 	lockSeen time.Time
-	locked   time.Time // When the repository's lock was taken or renewed last.
-	known    []string  // The instances that have answered, and the last primary: nobody else is asked while the operation is in progress.
+	known    []string // The instances that have answered, and the last primary: nobody else is asked while the operation is in progress.
 }
 
 // New returns the operator of an operation in a namespace. The password is the user's that the cluster keeps for its own
@@ -81,7 +81,7 @@ func New(operation instance.Operation, namespace, pod, password string, log *slo
 		return nil, err
 	}
 	return &Operator{
-		operation: operation, hash: hash, cluster: cluster, pod: pod, password: password, kube: client, log: log,
+		operation: operation, hash: hash, cluster: cluster, lock: repository.NewLock(client, pod, log), password: password, kube: client, log: log,
 		names: naming.Operation{Namespace: namespace, Kind: strings.ToLower(operation.Kind), Name: operation.Name},
 	}, nil
 }
@@ -140,7 +140,7 @@ func (o *Operator) turn(ctx context.Context) (bool, error) {
 // resume returns what became of an operation that was begun by a process before.
 func (o *Operator) resume(ctx context.Context, intent instance.OperationReport) instance.OperationReport {
 	if o.operation.Restore != nil {
-		return o.awaitRestored(ctx, intent)
+		return o.resumeRestore(ctx, intent)
 	}
 	return o.await(ctx, intent, func() bool { return false })
 }

@@ -19,10 +19,6 @@ import (
 )
 
 const (
-	// lockLife is how long the repository's lock lasts that is not renewed, and lockRenewal how often it is.
-	lockLife    = time.Minute
-	lockRenewal = 10 * time.Second
-
 	// roomPart is how much more room a restore needs than the database had when it was backed up, as one part of it: WAL that is
 	// replayed, and what was written since.
 	roomPart = 10
@@ -55,8 +51,10 @@ func (o *Operator) beginRestore(ctx context.Context, record ledger.Ledger, versi
 	if refused != nil {
 		return false, o.tell(ctx, *refused)
 	}
-	if waits := o.lockRepository(ctx, now); waits != nil {
-		return false, o.tell(ctx, *waits)
+	release, waits := o.holdRepository(ctx)
+	defer release()
+	if waits != "" {
+		return false, o.tell(ctx, *pending(reasonLocked, waits))
 	}
 
 	started, deadline, keptUntil := now.UTC(), now.UTC().Add(o.operation.Restore.Timeout), now.UTC().Add(o.operation.Restore.KeepFor)
@@ -161,31 +159,33 @@ func pending(reason, message string) *instance.OperationReport {
 	return &instance.OperationReport{Phase: v1alpha1.OperationPending, Reason: reason, Message: message}
 }
 
-// lockRepository takes the repository's lock, or renews it in good time: what it is read for must not expire meanwhile. It
-// returns what is waited for. What is kept on the volumes needs no repository.
-func (o *Operator) lockRepository(ctx context.Context, now time.Time) *instance.OperationReport {
-	if o.operation.Restore.Kept != "" || now.Sub(o.locked) < lockRenewal {
-		return nil
+// holdRepository keeps the repository's lock until it is released: what is to be read must not expire meanwhile. It returns what is
+// waited for when it cannot be had. What is kept on the volumes needs no repository.
+func (o *Operator) holdRepository(ctx context.Context) (release func(), waits string) {
+	if o.operation.Restore.Kept != "" {
+		return func() {}, ""
 	}
-	other, err := o.kube.TakeRepository(ctx, o.pod, lockLife, now)
-	switch {
-	case err != nil:
-		return pending(reasonLocked, "Waiting for the repository's lock: "+err.Error()+".")
-	case other != "":
-		return pending(reasonLocked, fmt.Sprintf("Waiting for the repository, which %s uses now.", other))
+	if waits := o.lock.Take(ctx); waits != "" {
+		return func() {}, waits
 	}
-	o.locked = now
-	return nil
+	_, release = o.lock.Hold(ctx)
+	return release, ""
+}
+
+// resumeRestore looks on at a restore that a process before has begun.
+func (o *Operator) resumeRestore(ctx context.Context, intent instance.OperationReport) instance.OperationReport {
+	release, waits := o.holdRepository(ctx)
+	defer release()
+	if waits != "" {
+		o.log.Warn("The restore goes on without the repository's lock", "message", waits)
+	}
+	return o.awaitRestored(ctx, intent)
 }
 
 // awaitRestored returns what became of a restore that was begun. One that fails, or takes too long, is put back.
 func (o *Operator) awaitRestored(ctx context.Context, intent instance.OperationReport) instance.OperationReport {
-	defer o.unlockRepository(ctx)
 	for {
 		now := time.Now()
-		if waits := o.lockRepository(ctx, now); waits != nil {
-			o.log.Warn("Cannot renew the repository's lock", "message", waits.Message)
-		}
 		report, err := o.restored(ctx, intent, now)
 		switch {
 		case err != nil:
@@ -202,15 +202,6 @@ func (o *Operator) awaitRestored(ctx context.Context, intent instance.OperationR
 			return intent // It goes on from the ledger.
 		case <-time.After(tick):
 		}
-	}
-}
-
-func (o *Operator) unlockRepository(ctx context.Context) {
-	if o.locked.IsZero() {
-		return
-	}
-	if err := o.kube.ReleaseRepository(context.WithoutCancel(ctx), o.pod, time.Now()); err != nil {
-		o.log.Warn("Cannot release the repository's lock; it runs out", "error", err.Error())
 	}
 }
 
