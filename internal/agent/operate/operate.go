@@ -52,14 +52,14 @@ const (
 
 // An Operator carries one operation out.
 type Operator struct {
-	operation instance.Operation
-	hash      string
-	names     naming.Operation
-	cluster   naming.Cluster
-	lock      *repository.Lock
-	password  string
-	kube      *kube.Client
-	log       *slog.Logger
+	operation  instance.Operation
+	hash       string
+	names      naming.Operation
+	cluster    naming.Cluster
+	repository *repository.Lock
+	password   string
+	kube       *kube.Client
+	log        *slog.Logger
 
 	told     instance.OperationReport // What was reported last.
 	inTheWay time.Time                // Since when something is in the way. Zero when nothing is.
@@ -81,7 +81,7 @@ func New(operation instance.Operation, namespace, pod, password string, log *slo
 		return nil, err
 	}
 	return &Operator{
-		operation: operation, hash: hash, cluster: cluster, lock: repository.NewLock(client, pod, log), password: password, kube: client, log: log,
+		operation: operation, hash: hash, cluster: cluster, repository: repository.NewLock(client, pod, log), password: password, kube: client, log: log,
 		names: naming.Operation{Namespace: namespace, Kind: strings.ToLower(operation.Kind), Name: operation.Name},
 	}, nil
 }

@@ -165,10 +165,10 @@ func (o *Operator) holdRepository(ctx context.Context) (release func(), waits st
 	if o.operation.Restore.Kept != "" {
 		return func() {}, ""
 	}
-	if waits := o.lock.Take(ctx); waits != "" {
+	if waits := o.repository.Take(ctx); waits != "" {
 		return func() {}, waits
 	}
-	_, release = o.lock.Hold(ctx)
+	_, release = o.repository.Hold(ctx)
 	return release, ""
 }
 
