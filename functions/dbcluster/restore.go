@@ -18,6 +18,7 @@ func restoreOf(c naming.Cluster, spec *v1alpha1.BootstrapSpec) (*instance.Restor
 	s := spec.Restore
 	r := &instance.Restore{
 		Namespace: cmp.Or(s.SourceNamespace, c.Namespace), Cluster: s.SourceDBCluster, Incarnation: s.Incarnation, Backup: s.Backup, LSN: s.LSN,
+		XID: s.XID, Name: s.Name, Immediate: s.Immediate,
 	}
 	if s.PointInTime == "" {
 		return r, nil

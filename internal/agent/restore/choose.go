@@ -26,6 +26,9 @@ type choice struct {
 
 // choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
 // has the target: that is what the cluster was last at that time.
+//
+// Where a transaction or a restore point is in the WAL cannot be told beforehand, and from a backup that was not complete before
+// it, it is never reached. So the search begins with the oldest backup, from which all that is archived can be, unless one is named.
 func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (choice, error) {
 	if wanted.Time != nil && wanted.Time.After(now) {
 		return choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
@@ -33,6 +36,9 @@ func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now tim
 	incarnations := candidates(wanted, found)
 	if len(incarnations) == 0 {
 		return choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, found))
+	}
+	if wanted.Searched() && wanted.Backup == "" {
+		return choice{Incarnation: incarnations[0], Label: found[incarnations[0]].Backups[0].Label}, nil
 	}
 	for _, incarnation := range incarnations {
 		for _, b := range slices.Backward(found[incarnation].Backups) {

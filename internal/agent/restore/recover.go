@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -33,7 +35,7 @@ const (
 )
 
 // recover lets PostgreSQL, which nobody can reach, replay WAL up to the target and begin a timeline of its own, and stops it.
-func (r Restorer) recover(ctx context.Context, repository string) error {
+func (r Restorer) recover(ctx context.Context, repository, label string) error {
 	config, signal := filepath.Join(r.Run, "postgresql.conf"), filepath.Join(r.Directory, "recovery.signal")
 	if err := errors.Join(
 		os.WriteFile(config, r.settings(repository), 0o600),
@@ -59,7 +61,7 @@ func (r Restorer) recover(ctx context.Context, repository string) error {
 	for {
 		select {
 		case <-ended:
-			return fmt.Errorf("cannot replay WAL up to the target: %s", whyEnded(log.String()))
+			return whyEnded(r.Wanted, label, log.String())
 		case <-time.After(look):
 		}
 		if !r.recovered(ctx, signal) {
@@ -112,30 +114,48 @@ func (r Restorer) settings(repository string) []byte {
 		"recovery_target_action":    "promote",
 	}
 	switch {
-	case r.Wanted.Backup != "":
-		values["recovery_target"] = "immediate"
 	case r.Wanted.Time != nil:
 		values["recovery_target_time"] = r.Wanted.Time.UTC().Format("2006-01-02 15:04:05.999999+00")
 	case r.Wanted.LSN != "":
 		values["recovery_target_lsn"] = r.Wanted.LSN
+	case r.Wanted.XID != 0:
+		// WAL has the lower half of the number, without the epoch.
+		values["recovery_target_xid"] = strconv.FormatUint(uint64(r.Wanted.XID)&math.MaxUint32, 10) //nolint:gosec // It is positive.
+	case r.Wanted.Name != "":
+		values["recovery_target_name"] = r.Wanted.Name
+	case r.Wanted.Immediate, r.Wanted.Backup != "":
+		values["recovery_target"] = "immediate"
 	}
+	quote := strings.NewReplacer("'", "''", `\`, `\\`)
 	out := &bytes.Buffer{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		fmt.Fprintf(out, "%s = '%s'\n", name, strings.ReplaceAll(values[name], "'", "''"))
+		fmt.Fprintf(out, "%s = '%s'\n", name, quote.Replace(values[name]))
 	}
 	return out.Bytes()
 }
 
-// whyEnded says why PostgreSQL ended before its time, by what it wrote last.
-func whyEnded(log string) string {
-	if strings.Contains(log, "recovery ended before configured recovery target was reached") {
-		return "the archive ends before it" + lastTransaction(log) + ". Choose an earlier target, or none for all that is archived"
+// whyEnded says why PostgreSQL ended before its time, by what it wrote last. What was before the end of the backup is a Refusal.
+func whyEnded(wanted instance.Restore, label, log string) error {
+	switch {
+	case strings.Contains(log, "requested recovery stop point is before consistent recovery point"):
+		return refuse("it is from before the end of the backup %s, with which the restore begins. Choose an older backup, where there is one.", label)
+	case strings.Contains(log, "recovery ended before configured recovery target was reached"):
+		return fmt.Errorf("cannot replay WAL up to the target: %s", missing(wanted, label, lastTransaction(log)))
 	}
 	fatal := regexp.MustCompile(`(?m)^.*(?:FATAL|PANIC):\s+(.*)$`).FindAllStringSubmatch(log, -1)
 	if len(fatal) == 0 {
-		return "PostgreSQL has ended, and said nothing about why; it was killed, or its node has no memory left"
+		return errors.New("cannot replay WAL up to the target: PostgreSQL has ended, and said nothing about why; it was killed, or its node has no memory left")
 	}
-	return "PostgreSQL says: " + fatal[len(fatal)-1][1]
+	return fmt.Errorf("cannot replay WAL up to the target: PostgreSQL says: %s", fatal[len(fatal)-1][1])
+}
+
+// missing says that the archive ended before the target, and what can be done. Last is what it ended with.
+func missing(wanted instance.Restore, label, last string) string {
+	if wanted.Searched() {
+		return fmt.Sprintf("it is not in what was archived from the end of the backup %s on%s. Check it. If it was over when that backup was complete, "+
+			"set backup to an older one; if the BackupPlan was away for a while in between, which leaves a gap, to the first one after that", label, last)
+	}
+	return "the archive ends before it" + last + ". Choose an earlier target, or none for all that is archived"
 }
 
 func lastTransaction(log string) string {
@@ -165,12 +185,18 @@ func (l *lastOf) String() string { return string(l.kept) }
 // Target says in words up to where is restored.
 func Target(wanted instance.Restore) string {
 	switch {
-	case wanted.Backup != "":
-		return "to the end of the backup " + wanted.Backup
 	case wanted.Time != nil:
 		return "to " + rfc3339(*wanted.Time)
 	case wanted.LSN != "":
 		return "to " + wanted.LSN
+	case wanted.XID != 0:
+		return fmt.Sprintf("to the end of the transaction %d", wanted.XID)
+	case wanted.Name != "":
+		return fmt.Sprintf("to the restore point %q", wanted.Name)
+	case wanted.Immediate:
+		return "to the end of the newest backup"
+	case wanted.Backup != "":
+		return "to the end of the backup " + wanted.Backup
 	}
 	return "to the end of the archive"
 }

@@ -86,7 +86,7 @@ func (r Restorer) Restore(ctx context.Context) error {
 		return fmt.Errorf("cannot copy the backup %s: %w", chosen.Label, err)
 	}
 	r.Log.Info("The backup is copied, and WAL is replayed", "took", time.Since(began).String())
-	if err := r.recover(ctx, program.Config); err != nil {
+	if err := r.recover(ctx, program.Config, chosen.Label); err != nil {
 		return err
 	}
 	r.Log.Info("The database is restored", "took", time.Since(began).String())

@@ -5,6 +5,8 @@ package databases
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +14,11 @@ import (
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 )
 
+// clonesAtOnce is how many clones of one database run at a time.
+const clonesAtOnce = 4
+
 // TestRestore makes new clusters from the backups and the WAL of one that goes on: to the end of a backup, to a time and to a
-// position in the WAL between two transactions, and to the end of the archive.
+// position in the WAL between two transactions, to the end of a transaction, to a restore point, and to the end of the archive.
 func TestRestore(t *testing.T) {
 	for _, version := range []string{"17", "15"} {
 		t.Run(version, func(t *testing.T) {
@@ -27,36 +32,72 @@ func TestRestore(t *testing.T) {
 			source.sql("INSERT INTO kept SELECT generate_series(1001, 2000)")
 			lsn := source.mark("SELECT pg_current_wal_insert_lsn()")
 			at := source.mark(`SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Kolkata', 'YYYY-MM-DD"T"HH24:MI:SS.US"+05:30"')`)
-			source.sql("INSERT INTO kept SELECT generate_series(2001, 3000)")
+			xid := source.transaction("INSERT INTO kept SELECT generate_series(2001, 3000)")
+			source.sql("INSERT INTO kept SELECT generate_series(3001, 4000)")
+			source.mark("SELECT pg_create_restore_point('four thousand')")
+			source.sql("INSERT INTO kept SELECT generate_series(4001, 5000)")
+			late := source.backUp("late", v1alpha1.BackupFull)
+			source.sql("INSERT INTO kept SELECT generate_series(5001, 6000)")
 			source.waitArchived()
 
-			t.Log("Clones")
-			clones := map[*database]string{
-				s.start("to-backup", restored(version, v1alpha1.RestoreSpec{Backup: backup.Label})): "1000",
-				s.start("to-time", restored(version, v1alpha1.RestoreSpec{PointInTime: at})):        "2000",
-				s.start("to-position", restored(version, v1alpha1.RestoreSpec{LSN: lsn})):           "2000",
-				s.start("to-end", restored(version, v1alpha1.RestoreSpec{})):                        "3000",
+			clones := []struct {
+				name   string
+				target v1alpha1.RestoreSpec
+				want   string
+			}{
+				{name: "to-backup", target: v1alpha1.RestoreSpec{Backup: backup.Label}, want: "1000"},
+				{name: "to-time", target: v1alpha1.RestoreSpec{PointInTime: at}, want: "2000"},
+				{name: "to-position", target: v1alpha1.RestoreSpec{LSN: lsn}, want: "2000"},
+				{name: "to-transaction", target: v1alpha1.RestoreSpec{XID: xid}, want: "3000"},
+				{name: "to-name", target: v1alpha1.RestoreSpec{Name: "four thousand"}, want: "4000"},
+				{name: "to-name-from-backup", target: v1alpha1.RestoreSpec{Name: "four thousand", Backup: backup.Label}, want: "4000"},
+				{name: "to-newest-backup", target: v1alpha1.RestoreSpec{Immediate: true}, want: "5000"},
+				{name: "to-end", target: v1alpha1.RestoreSpec{}, want: "6000"},
 			}
-			for clone, want := range clones {
-				clone.waitRolledOut()
-				if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != want {
-					t.Errorf("%s has %s rows; want %s", clone.name, got, want)
+			for some := range slices.Chunk(clones, clonesAtOnce) {
+				started := map[*database]string{}
+				for _, c := range some {
+					started[s.start(c.name, restored(version, c.target))] = c.want
+				}
+				for clone, want := range started {
+					clone.waitRolledOut()
+					if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != want {
+						t.Errorf("%s has %s rows; want %s", clone.name, got, want)
+					}
+				}
+				for clone := range started {
+					clone.delete()
 				}
 			}
 
 			t.Log("What is not there is refused, and nothing is made")
 			early := s.start("too-early", restored(version, v1alpha1.RestoreSpec{PointInTime: "2026-01-01T00:00:00Z"}))
+			passed := s.start("passed", restored(version, v1alpha1.RestoreSpec{XID: xid, Backup: late.Label}))
 			early.waitIncident("RestoreRefused", "the recovery window, which begins at")
+			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+late.Label+" on")
 		})
 	}
 }
 
-// restored is the spec of a cluster that begins with the database of the DBCluster source.
+// restored is the spec of a cluster that begins with the database of the DBCluster source, and leaves nothing behind.
 func restored(version string, from v1alpha1.RestoreSpec) v1alpha1.DBClusterSpec {
 	spec := smallSpec(version)
+	spec.DeletionProtection = new(bool)
+	spec.VolumeRetentionPolicy = v1alpha1.VolumesDeleted
 	from.SourceDBCluster = "source"
 	spec.Bootstrap = &v1alpha1.BootstrapSpec{Restore: from}
 	return spec
+}
+
+// transaction runs a statement and returns the number of its transaction.
+func (d *database) transaction(statement string) int64 {
+	d.Helper()
+	said := d.local("WITH done AS (" + statement + " RETURNING 1) SELECT pg_current_xact_id() FROM done LIMIT 1")
+	xid, err := strconv.ParseInt(strings.TrimSpace(said), 10, 64)
+	if err != nil {
+		d.Fatalf("PostgreSQL does not say the number of a transaction: %v", err)
+	}
+	return xid
 }
 
 // mark returns what a statement says, a moment after what was before, and a moment before what comes.
