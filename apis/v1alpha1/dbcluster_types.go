@@ -55,10 +55,28 @@ const (
 	VolumesDeleted  VolumeRetentionPolicy = "Delete"
 )
 
+// IfBackupsExist says what a new cluster does about backups of an earlier one of its name.
+//
+// +kubebuilder:validation:Enum=Fail;Restore;Ignore
+type IfBackupsExist string
+
+// What a new cluster does about backups of an earlier one of its name.
+const (
+	// BackupsFail: it does not start, and says what there is.
+	BackupsFail IfBackupsExist = "Fail"
+
+	// BackupsRestored: it begins with all that was archived.
+	BackupsRestored IfBackupsExist = "Restore"
+
+	// BackupsIgnored: it begins with an empty database.
+	BackupsIgnored IfBackupsExist = "Ignore"
+)
+
 // DBClusterSpec is what a DBCluster is to be.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.availability) || !has(self.availability.synchronous) || self.availability.synchronous != 'Required' || self.primarySpec.version != '15'",message="availability.synchronous cannot be Required with version 15, whose Patroni 3.0.2 can then block writes for ever: set it to Preferred, or use version 17"
 // +kubebuilder:validation:XValidation:rule="has(self.bootstrap) == has(oldSelf.bootstrap) && (!has(self.bootstrap) || self.bootstrap == oldSelf.bootstrap)",message="bootstrap says with which database a new cluster begins, and cannot be added, changed or removed later: create another DBCluster"
+// +kubebuilder:validation:XValidation:rule="!has(self.bootstrap) || !has(self.ifBackupsExist) || self.ifBackupsExist == 'Fail'",message="bootstrap says with which database a new cluster begins, whatever backups there are of an earlier one: leave out ifBackupsExist"
 type DBClusterSpec struct {
 	// DatabaseEngine is the database program.
 	//
@@ -113,6 +131,15 @@ type DBClusterSpec struct {
 	//
 	// +optional
 	Bootstrap *BootstrapSpec `json:"bootstrap,omitempty"`
+
+	// IfBackupsExist says what a new cluster without bootstrap does when the store of its BackupPlan has backups of an earlier
+	// DBCluster of its name, as after the loss of all volumes. With Fail it does not start, and says what there is. With Restore it
+	// begins with all that was archived. With Ignore it begins with an empty database, whose backups go beside the others. It can be
+	// changed as long as there is no database, and means nothing afterwards.
+	//
+	// +kubebuilder:default=Fail
+	// +optional
+	IfBackupsExist IfBackupsExist `json:"ifBackupsExist,omitempty"`
 }
 
 // BootstrapSpec says with which database a new cluster begins.

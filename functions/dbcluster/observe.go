@@ -19,6 +19,7 @@ const (
 	requiredCertificate = "certificate"
 	requiredRepository  = "repository"
 	requiredSource      = "source"
+	requiredPlans       = "plans"
 )
 
 // Keys of the Secrets that only the function knows. The others are in package instance.
@@ -66,6 +67,9 @@ type facts struct {
 	// Source is what a BackupPlan says about where the backups are that the cluster begins with.
 	Source compose.Lookup
 
+	// Plans are the BackupPlans of the namespace: the names of their DBClusters by their own. Nil when they were not looked up.
+	Plans map[string]string
+
 	// BackupCertificate is the one of Jobs that may read the instances' files.
 	BackupCertificate map[string][]byte
 }
@@ -112,6 +116,7 @@ func observe(in compose.Input) facts {
 
 		Repository:        compose.LookUpSecret(in, requiredRepository),
 		Source:            compose.LookUpSecret(in, requiredSource),
+		Plans:             observePlans(in),
 		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),
 
 		DefinitionsProtected: observeDefinitions(in.Required),
@@ -124,6 +129,21 @@ func observe(in compose.Input) facts {
 		}
 	}
 	return f
+}
+
+// observePlans returns the BackupPlans that are to stay.
+func observePlans(in compose.Input) map[string]string {
+	found, answered := in.Required[requiredPlans]
+	if !answered {
+		return nil
+	}
+	plans := map[string]string{}
+	for _, claim := range found {
+		if claim.GetDeletionTimestamp() == nil {
+			plans[claim.GetName()] = text(claim.Object, "spec", "dbclusterRef")
+		}
+	}
+	return plans
 }
 
 // observeDefinitions says whether every definition is seen to be protected for all clusters. What was not looked up, or is

@@ -50,3 +50,15 @@ const (
 	// IncidentRestoreFails: it is tried again.
 	IncidentRestoreFails = "RestoreFails"
 )
+
+// Codes of incidents of a new cluster that has a BackupPlan.
+const (
+	// IncidentBackupPlanAwaited: only the BackupPlan says where there may be backups of an earlier cluster.
+	IncidentBackupPlanAwaited = "BackupPlanAwaited"
+
+	// IncidentBackupsUnknown: the store does not say whether there are any.
+	IncidentBackupsUnknown = "BackupsUnknown"
+
+	// IncidentBackupsExist: there are some, and nobody has said what is to be done about them.
+	IncidentBackupsExist = "BackupsExist"
+)

@@ -24,6 +24,32 @@ type choice struct {
 	Label       string
 }
 
+// Kept is what there is of a cluster in a repository.
+type Kept struct {
+	// Backups is how many there are.
+	Backups int
+
+	// Label of the newest backup, the incarnation that it is of, and when it was complete.
+	Label       string
+	Incarnation string
+	Stop        time.Time
+}
+
+// kept returns nil when there is no backup.
+func kept(found map[string]pgbackrest.Stanza) *Kept {
+	incarnations := candidates(instance.Restore{}, found)
+	if len(incarnations) == 0 {
+		return nil
+	}
+	backups := found[incarnations[0]].Backups
+	newest := backups[len(backups)-1]
+	k := &Kept{Label: newest.Label, Incarnation: incarnations[0], Stop: newest.Stop}
+	for _, incarnation := range incarnations {
+		k.Backups += len(found[incarnation].Backups)
+	}
+	return k
+}
+
 // choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
 // has the target: that is what the cluster was last at that time.
 //

@@ -155,6 +155,39 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestKept(t *testing.T) {
+	stop := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+	backup := func(label string, ago time.Duration) pgbackrest.Backup {
+		return pgbackrest.Backup{Label: label, Stop: stop.Add(-ago)}
+	}
+	cases := map[string]struct {
+		reason string
+		found  map[string]pgbackrest.Stanza
+		want   *Kept
+	}{
+		"Nothing": {reason: "a new cluster has no path in the repository"},
+		"NoBackups": {
+			reason: "from WAL alone nothing can be restored",
+			found:  map[string]pgbackrest.Stanza{"a": {There: true}, "b": {}},
+		},
+		"Several": {
+			reason: "all lives of the cluster count, and the newest backup says which one it was last",
+			found: map[string]pgbackrest.Stanza{
+				"a": {There: true, Backups: []pgbackrest.Backup{backup("A", 9*time.Hour), backup("B", 8*time.Hour)}},
+				"b": {There: true, Backups: []pgbackrest.Backup{backup("C", 0)}},
+			},
+			want: &Kept{Backups: 3, Label: "C", Incarnation: "b", Stop: stop},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, kept(tc.found)); diff != "" {
+				t.Errorf("%s: kept(): -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 func TestWhyEnded(t *testing.T) {
 	cases := map[string]struct {
 		reason string

@@ -93,29 +93,57 @@ func (r Restorer) Restore(ctx context.Context) error {
 	return nil
 }
 
-// choose looks at all incarnations of the cluster that are in the repository.
+// Look returns what there is of the cluster in the repository. Nil when there is no backup.
+func (r Restorer) Look(ctx context.Context) (*Kept, error) {
+	mounted, err := archive.ReadMounted(r.Source)
+	if err != nil {
+		return nil, err
+	}
+	if mounted == nil {
+		return nil, ErrNoRepository
+	}
+	if err := os.MkdirAll(r.Run, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make room for pgBackRest's configuration: %w", err)
+	}
+	defer os.RemoveAll(r.Run) //nolint:errcheck // It is in memory, and goes with the Pod.
+	found, err := r.list(ctx, *mounted)
+	if err != nil {
+		return nil, err
+	}
+	return kept(found), nil
+}
+
 func (r Restorer) choose(ctx context.Context, mounted archive.Mounted) (choice, error) {
-	above, err := r.program(mounted, "", 1)
+	found, err := r.list(ctx, mounted)
 	if err != nil {
 		return choice{}, err
+	}
+	return choose(r.Wanted, found, time.Now())
+}
+
+// list looks at all incarnations of the cluster that are in the repository.
+func (r Restorer) list(ctx context.Context, mounted archive.Mounted) (map[string]pgbackrest.Stanza, error) {
+	above, err := r.program(mounted, "", 1)
+	if err != nil {
+		return nil, err
 	}
 	ask, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	listed, err := above.Run(ask, "repo-ls")
 	if err != nil {
-		return choice{}, fmt.Errorf("cannot list the repository: %w", err)
+		return nil, fmt.Errorf("cannot list the repository: %w", err)
 	}
 	found := map[string]pgbackrest.Stanza{}
 	for incarnation := range strings.FieldsSeq(listed) {
 		program, err := r.program(mounted, incarnation, 1)
 		if err != nil {
-			return choice{}, err
+			return nil, err
 		}
 		if found[incarnation], err = program.Info(ask); err != nil {
-			return choice{}, fmt.Errorf("cannot look at the incarnation %s: %w", incarnation, err)
+			return nil, fmt.Errorf("cannot look at the incarnation %s: %w", incarnation, err)
 		}
 	}
-	return choose(r.Wanted, found, time.Now())
+	return found, nil
 }
 
 // program is pgBackRest for the repository of an incarnation. Without one it is for what is above them all.

@@ -166,16 +166,15 @@ func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
 	if len(forgotten) > 0 {
 		a.log.Info("Removed what Patroni knew of a database that is not there", "configMaps", forgotten)
 	}
-	return a.restore(ctx, vol)
+	if wanted := a.current().Restore; wanted != nil {
+		return a.restore(ctx, vol, wanted)
+	}
+	return a.inherit(ctx, vol)
 }
 
-// restore makes the cluster's database from a backup, where the claim says so. It goes on until there is one: an empty database
+// restore makes the cluster's database from a backup, as bootstrap.restore says. It goes on until there is one: an empty database
 // must not take its place.
-func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
-	wanted := a.current().Restore
-	if wanted == nil {
-		return nil
-	}
+func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted *instance.Restore) error {
 	restorer := restore.New(*wanted, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
 	for pause := restoreRetry; ; pause = min(2*pause, restoreRetryMost) {
 		err := restorer.Restore(ctx)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
 // clonesAtOnce is how many clones of one database run at a time.
@@ -76,6 +77,57 @@ func TestRestore(t *testing.T) {
 			early.waitIncident("RestoreRefused", "the recovery window, which begins at")
 			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+late.Label+" on")
 		})
+	}
+}
+
+// TestBackupsExist creates a cluster again whose volumes are gone, from the same manifests: it does not start empty beside its
+// backups, and begins with them once it is told to. With a BackupPlan whose store cannot be reached it does not start either.
+func TestBackupsExist(t *testing.T) {
+	s := newScene(t)
+	location := s.store()
+	spec := smallSpec("17")
+	spec.DeletionProtection, spec.VolumeRetentionPolicy = new(bool), v1alpha1.VolumesDeleted
+
+	t.Log("The claim and its BackupPlan are applied at once, and there is nothing yet")
+	d := s.start("again", spec)
+	d.plan(map[string]any{"backupLocation": location})
+	d.waitRolledOut()
+	backup := d.waitScheduled()
+	d.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS id")
+	d.waitArchived()
+	identifier := d.local("SELECT system_identifier FROM pg_control_system()")
+
+	t.Log("All is deleted but what is in the store, and created again")
+	d.removeClaim(v1alpha1.KindBackupPlan, d.name)
+	d.delete()
+	d.waitVolume(false)
+	d = s.start("again", spec)
+	d.plan(map[string]any{"backupLocation": location})
+	d.waitIncident("BackupsExist", backup.Label)
+	if found := d.mustInDatabase("find " + instance.FolderVolume + " -name PG_VERSION"); strings.TrimSpace(found) != "" {
+		t.Errorf("there is a database on the volume: %s", found)
+	}
+
+	t.Log("Told to restore")
+	d.change(func(spec *v1alpha1.DBClusterSpec) { spec.IfBackupsExist = v1alpha1.BackupsRestored })
+	d.waitRolledOut()
+	d.checkKept(identifier)
+	d.delete()
+	d.waitVolume(false)
+
+	t.Log("The store is away: neither")
+	d.removeClaim(v1alpha1.KindBackupPlan, d.name)
+	options, _ := location["s3Options"].(map[string]any)
+	options["bucket"] = "not-there"
+	d = s.start("again", spec)
+	d.plan(map[string]any{"backupLocation": location})
+	d.waitIncident("BackupsUnknown", "the bucket does not exist")
+
+	t.Log("Told to ignore what there may be")
+	d.change(func(spec *v1alpha1.DBClusterSpec) { spec.IfBackupsExist = v1alpha1.BackupsIgnored })
+	d.waitRolledOut()
+	if got := d.local("SELECT system_identifier FROM pg_control_system()"); got == identifier {
+		t.Error("the database is the one that was to be ignored")
 	}
 }
 
