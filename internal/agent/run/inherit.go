@@ -80,6 +80,7 @@ type heir struct {
 	volume    *volume.Volume
 	began     time.Time
 	refreshed time.Time
+	code      string // Of what was reported, and said is its message.
 	said      string
 	pause     time.Duration // Before what failed is tried again.
 }
@@ -123,6 +124,9 @@ func (h *heir) turn(ctx context.Context) (done bool, wait time.Duration, err err
 		h.say(ctx, instance.IncidentBackupsExist, existMessage(config.Cluster, *l.Kept))
 		return false, refusedRetry, nil
 	case inheritAll:
+		if h.code != instance.IncidentRestoreFails && h.code != instance.IncidentRestoreRefused {
+			h.unsay(ctx) // What is tried again is still in trouble.
+		}
 		wanted := h.predecessor(config)
 		if err := h.restorer(config).Restore(ctx); err != nil {
 			h.say(ctx, restoreIncident(err), restoreMessage(wanted, err))
@@ -130,6 +134,7 @@ func (h *heir) turn(ctx context.Context) (done bool, wait time.Duration, err err
 		}
 		return true, 0, h.volume.Adopt()
 	case inheritNothing:
+		h.unsay(ctx)
 	}
 	return true, 0, nil
 }
@@ -162,7 +167,15 @@ func (h *heir) restorer(config instance.Config) restore.Restorer {
 func (h *heir) say(ctx context.Context, code, message string) {
 	if message != h.said {
 		h.reportWaiting(ctx, code, message)
-		h.said = message
+		h.code, h.said = code, message
+	}
+}
+
+// unsay takes back what was reported, before something that takes its time.
+func (h *heir) unsay(ctx context.Context) {
+	if h.said != "" {
+		h.reportStarting(ctx)
+		h.code, h.said = "", ""
 	}
 }
 

@@ -104,6 +104,7 @@ func TestBackupsExist(t *testing.T) {
 	d = s.start("again", spec)
 	d.plan(map[string]any{"backupLocation": location})
 	d.waitIncident("BackupsExist", backup.Label)
+	d.waitRollout(v1alpha1.RolloutFailed)
 	if found := d.mustInDatabase("find " + instance.FolderVolume + " -name PG_VERSION"); strings.TrimSpace(found) != "" {
 		t.Errorf("there is a database on the volume: %s", found)
 	}
