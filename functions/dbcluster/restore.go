@@ -38,7 +38,7 @@ func restoreOf(c naming.Cluster, spec *v1alpha1.BootstrapSpec) (*instance.Restor
 // cluster and its plan may come in any order, and what the plan leads to has a say in how the cluster begins.
 func awaitedPlan(c cluster, seen facts) string {
 	switch {
-	case born(seen), seen.Repository.Data != nil:
+	case born(seen), len(seen.Repository.Data[instance.KeyRepositoryRevision]) > 0:
 		return ""
 	case seen.Plans == nil && seen.Config != nil:
 		return seen.Config.PlanAwaited

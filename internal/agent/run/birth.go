@@ -177,6 +177,7 @@ func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
 func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted *instance.Restore) error {
 	restorer := restore.New(*wanted, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
 	for pause := restoreRetry; ; pause = min(2*pause, restoreRetryMost) {
+		began := time.Now()
 		err := restorer.Restore(ctx)
 		if err == nil {
 			return vol.Adopt()
@@ -184,9 +185,10 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted *instanc
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		wait := max(pause, time.Since(began)) // What copied for hours, and did not find its target, does not copy again at once.
 		a.reportWaiting(ctx, restoreIncident(err), restoreMessage(*wanted, err))
 		if errors.Is(err, restore.ErrNoRepository) {
-			pause = restoreRetry
+			pause, wait = restoreRetry, restoreRetry
 			if err := a.kube.Refresh(ctx, time.Now().UTC().Format(time.RFC3339)); err != nil {
 				a.log.Warn("Cannot ask for the BackupPlan's Secret to be mounted", "error", err.Error())
 			}
@@ -194,7 +196,7 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted *instanc
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
 	}
 }

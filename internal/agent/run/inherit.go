@@ -110,6 +110,9 @@ func (h *heir) turn(ctx context.Context) (done bool, wait time.Duration, err err
 		return false, birthRetry, nil
 	}
 	l := h.look(ctx, config)
+	if ctx.Err() != nil {
+		return false, 0, ctx.Err()
+	}
 	switch inherit(l) {
 	case inheritLater:
 		if time.Since(h.began) > planPatience {
@@ -127,10 +130,13 @@ func (h *heir) turn(ctx context.Context) (done bool, wait time.Duration, err err
 		if h.code != instance.IncidentRestoreFails && h.code != instance.IncidentRestoreRefused {
 			h.unsay(ctx) // What is tried again is still in trouble.
 		}
-		wanted := h.predecessor(config)
+		began := time.Now()
 		if err := h.restorer(config).Restore(ctx); err != nil {
-			h.say(ctx, restoreIncident(err), restoreMessage(wanted, err))
-			return false, h.longer(), nil
+			if ctx.Err() != nil {
+				return false, 0, ctx.Err()
+			}
+			h.say(ctx, restoreIncident(err), restoreMessage(h.predecessor(config), err))
+			return false, max(h.longer(), time.Since(began)), nil
 		}
 		return true, 0, h.volume.Adopt()
 	case inheritNothing:
