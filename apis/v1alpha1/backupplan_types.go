@@ -44,7 +44,12 @@ type BackupPlanSpec struct {
 
 	// BackupLocation is the object store that backups and WAL are kept in. When it is changed, the backups so far stay where
 	// they are, and a full backup is taken at the new location.
-	BackupLocation BackupLocation `json:"backupLocation"`
+	//
+	// By default it is the platform's store: who runs the platform says in the Secret xdbcluster-backup-store of the claim's
+	// namespace where that is and with which credentials, which reach nothing of other namespaces.
+	//
+	// +optional
+	BackupLocation *BackupLocation `json:"backupLocation,omitempty"`
 
 	// BackupRetainDays is how many days back the DBCluster can be restored to. A backup goes once no day of these needs it any
 	// more, so that the oldest full backup may be some days older.

@@ -129,6 +129,9 @@ const (
 
 	// ReasonParametersFailed: PostgreSQL itself refuses a parameter.
 	ReasonParametersFailed = "ParametersFailed"
+
+	// ReasonBackupsExist: there are backups of an earlier cluster of the name, and the claim does not say what is to be done.
+	ReasonBackupsExist = "BackupsExist"
 )
 
 // ReasonOutcomeUnknown of an operation: it was begun, and what became of it cannot be told from the database.

@@ -15,6 +15,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 		return compose.Output{}, err
 	}
 	seen := observe(in, r)
+	r = r.atDefault(seen.Credentials)
 	p, err := makePlan(r, seen, in.Now, in.Rand)
 	if err != nil {
 		return compose.Output{}, err

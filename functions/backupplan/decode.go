@@ -32,6 +32,10 @@ type request struct {
 	Repository instance.Repository
 	Secrets    secretNames
 
+	// Default says that it is the platform's store, and Refused why that cannot be used.
+	Default bool
+	Refused *refusal
+
 	// Bundle are trusted authorities that the claim itself names.
 	Bundle string
 
@@ -69,7 +73,7 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 
 		Verification: decodeVerification(spec.Verification),
 		Repository: instance.Repository{
-			Plan: claim.Name, Type: spec.BackupLocation.Type, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,
+			Plan: claim.Name, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,
 			Source: spec.BackupSourceStrategy, Paused: spec.Paused, Encrypted: spec.Encryption != nil, Schedules: schedules(spec),
 		},
 	}
@@ -82,11 +86,16 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 	if spec.Encryption != nil {
 		r.Secrets.Passphrase = spec.Encryption.SecretRef.Name
 	}
-	return r, r.locate(spec.BackupLocation)
+	if spec.BackupLocation == nil {
+		r.Default, r.Secrets.Credentials = true, defaultStore
+		return r, nil
+	}
+	return r, r.locate(*spec.BackupLocation)
 }
 
 // locate reads where the store is.
 func (r *request) locate(l v1alpha1.BackupLocation) error {
+	r.Repository.Type = l.Type
 	switch {
 	case l.Type == v1alpha1.LocationS3 && l.S3Options != nil:
 		r.locateS3(*l.S3Options)

@@ -105,5 +105,7 @@ type Selector struct {
 	APIVersion string
 	Kind       string
 	Namespace  string
-	Name       string
+
+	// Name of the resource. Without one it is all resources of the kind in Namespace.
+	Name string
 }

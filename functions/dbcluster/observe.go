@@ -20,6 +20,7 @@ const (
 	requiredRepository  = "repository"
 	requiredSource      = "source"
 	requiredLedger      = "ledger"
+	requiredPlans       = "plans"
 )
 
 // Keys of the Secrets that only the function knows. The others are in package instance.
@@ -70,6 +71,9 @@ type facts struct {
 	// Incarnation is the one that is to be, as the cluster's ledger says. Nil for one that was never restored in place.
 	Incarnation *instance.Incarnation
 
+	// Plans are the BackupPlans of the namespace: the names of their DBClusters by their own. Nil when they were not looked up.
+	Plans map[string]string
+
 	// BackupCertificate is the one of Jobs that may read the instances' files.
 	BackupCertificate map[string][]byte
 }
@@ -118,6 +122,7 @@ func observe(in compose.Input) facts {
 		Repository:        compose.LookUpSecret(in, requiredRepository),
 		Source:            compose.LookUpSecret(in, requiredSource),
 		Incarnation:       observeLedger(in.Required[requiredLedger]),
+		Plans:             observePlans(in),
 		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),
 
 		DefinitionsProtected: observeDefinitions(in.Required),
@@ -130,6 +135,21 @@ func observe(in compose.Input) facts {
 		}
 	}
 	return f
+}
+
+// observePlans returns the BackupPlans that are to stay.
+func observePlans(in compose.Input) map[string]string {
+	found, answered := in.Required[requiredPlans]
+	if !answered {
+		return nil
+	}
+	plans := map[string]string{}
+	for _, claim := range found {
+		if claim.GetDeletionTimestamp() == nil {
+			plans[claim.GetName()] = text(claim.Object, "spec", "dbclusterRef")
+		}
+	}
+	return plans
 }
 
 // observeDefinitions says whether every definition is seen to be protected for all clusters. What was not looked up, or is

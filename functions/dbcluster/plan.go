@@ -252,6 +252,8 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 		Restore:        c.Restore,
 		Incarnation:    p.Incarnation,
 		Leaving:        p.Leaving,
+		IfBackupsExist: c.IfBackupsExist,
+		PlanAwaited:    awaitedPlan(c, seen),
 		DataDiskSize:   c.Disk.Size.String(),
 	}
 	if p.Admin != nil {
@@ -268,12 +270,13 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 }
 
 // planInstances says whether there is to be a StatefulSet: always when there is one, and else when all is there that its
-// Pods mount, and the ServiceAccount, without which they are refused and tried again ever more seldom.
+// Pods mount, and the ServiceAccount, without which they are refused and tried again ever more seldom; and when it is known whether
+// there is a BackupPlan, which they would begin without otherwise.
 func planInstances(seen facts, p plan) bool {
 	if seen.Started {
 		return true
 	}
-	return seen.Authority != nil && seen.Credentials != nil && seen.Present[naming.ObjectServiceAccount] && p.RoleBinding &&
+	return seen.Plans != nil && seen.Authority != nil && seen.Credentials != nil && seen.Present[naming.ObjectServiceAccount] && p.RoleBinding &&
 		p.Certificate != nil && p.Admin != nil && p.Connection != nil && p.Config != nil
 }
 
@@ -313,8 +316,9 @@ func parametersRefused(refusals []parameters.Refusal, exists bool) verdict {
 	}}
 }
 
-// requires returns what is to be looked up: the user's Secrets, those of BackupPlans, the ledger, what protects the definitions for all
-// clusters, and until there are instances the claim. It is asked for on every call: what is not asked for again is not watched any more.
+// requires returns what is to be looked up: the user's Secrets, those of BackupPlans, the ledger, what protects the definitions for
+// all clusters, until there are instances the claim, and until there is a database the BackupPlans. It is asked for on every call:
+// what is not asked for again is not watched any more.
 func requires(c cluster, seen facts) map[string]compose.Selector {
 	secret := func(name string) compose.Selector {
 		return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: c.Namespace, Name: name}
@@ -329,6 +333,11 @@ func requires(c cluster, seen facts) map[string]compose.Selector {
 	if !seen.Started {
 		selectors[requiredClaim] = compose.Selector{
 			APIVersion: v1alpha1.Group + "/" + v1alpha1.Version, Kind: v1alpha1.KindDBCluster, Namespace: c.Namespace, Name: c.Name,
+		}
+	}
+	if !born(seen) {
+		selectors[requiredPlans] = compose.Selector{
+			APIVersion: v1alpha1.Group + "/" + v1alpha1.Version, Kind: v1alpha1.KindBackupPlan, Namespace: c.Namespace,
 		}
 	}
 	if user := c.Spec.PrimarySpec.AdminUser; user != nil && user.PasswordRef != nil {

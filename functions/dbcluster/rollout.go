@@ -74,6 +74,8 @@ func stalls(c cluster, seen facts, p plan) (reason, message string) {
 				add(v1alpha1.ReasonDataDiskCannotGrow, incident.Message)
 			case incident.Code == instance.IncidentParametersFailed && p.Config != nil && i.ParametersHash != p.Config.ParametersHash:
 				add(v1alpha1.ReasonParametersFailed, incident.Message)
+			case incident.Code == instance.IncidentBackupsExist && c.IfBackupsExist == v1alpha1.BackupsFail:
+				add(v1alpha1.ReasonBackupsExist, incident.Message)
 			}
 		}
 	}

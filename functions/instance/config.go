@@ -2,6 +2,8 @@
 // of a cluster follows, and the Report that each instance gives. Both travel in ConfigMaps, so neither holds a secret.
 package instance
 
+import "github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+
 // ConfigKey is the key of the cluster's ConfigMap that holds its Config as JSON.
 const ConfigKey = "cluster.json"
 
@@ -130,6 +132,12 @@ type Config struct {
 	// are for the function, which sees old objects now and then: an instance goes by its template.
 	Incarnation *Incarnation `json:"incarnation,omitempty"`
 	Leaving     bool         `json:"leaving,omitempty"`
+
+	// IfBackupsExist says what a new cluster without Restore does about backups of an earlier one of its name.
+	IfBackupsExist v1alpha1.IfBackupsExist `json:"ifBackupsExist,omitempty"`
+
+	// PlanAwaited is the name of the BackupPlan of a cluster without a database, as long as it has not said where backups are kept.
+	PlanAwaited string `json:"planAwaited,omitempty"`
 
 	// DataDiskSize is the size that the instance's data volume is to have at least, for example "10Gi". The agent asks for
 	// more when its claim asks for less: StatefulSets cannot.

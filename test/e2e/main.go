@@ -43,7 +43,7 @@ func groups() map[string]string {
 		// What fails is drawn by lot.
 		"random": "TestChaos",
 		// Databases are backed up and restored.
-		"backup": "TestRestore$/15",
+		"backup": "TestRestore$/15|TestBackupsExist|TestDefaultStore",
 	}
 }
 

@@ -141,6 +141,7 @@ func TestDefaults(t *testing.T) {
 		"compositeDeletePolicy":        "Foreground",
 		"databaseEngine":               "PostgreSQL",
 		"deletionProtection":           true,
+		"ifBackupsExist":               "Fail",
 		"volumeRetentionPolicy":        "Retain",
 		"primarySpec": map[string]any{
 			"isStopped": false,

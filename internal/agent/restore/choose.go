@@ -12,16 +12,9 @@ import (
 )
 
 // A Refusal says why there is nothing to restore, and what there is.
-type Refusal struct {
-	Message string
-
-	// Cause is how PostgreSQL found out. Nil where it was not asked.
-	Cause error
-}
+type Refusal struct{ Message string }
 
 func (r Refusal) Error() string { return r.Message }
-
-func (r Refusal) Unwrap() error { return r.Cause }
 
 func refuse(format string, args ...any) error { return Refusal{Message: fmt.Sprintf(format, args...)} }
 
@@ -34,8 +27,41 @@ type Choice struct {
 	Size int64
 }
 
+// Kept is what there is of a cluster in a repository.
+type Kept struct {
+	// Backups is how many there are.
+	Backups int
+
+	// Label of the newest backup, the incarnation that it is of, and when it was complete.
+	Label       string
+	Incarnation string
+	Stop        time.Time
+}
+
+// kept returns nil when there is no backup.
+func kept(found map[string]pgbackrest.Stanza) *Kept {
+	incarnations := candidates(instance.Restore{}, found)
+	if len(incarnations) == 0 {
+		return nil
+	}
+	backups := found[incarnations[0]].Backups
+	newest := backups[len(backups)-1]
+	k := &Kept{Label: newest.Label, Incarnation: incarnations[0], Stop: newest.Stop}
+	for _, incarnation := range incarnations {
+		k.Backups += len(found[incarnation].Backups)
+	}
+	return k
+}
+
+func newChoice(incarnation string, b pgbackrest.Backup) Choice {
+	return Choice{Incarnation: incarnation, Label: b.Label, Size: b.Database}
+}
+
 // choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
 // has the target: that is what the cluster was last at that time. Backups that are damaged are none.
+//
+// Where a transaction or a restore point is in the WAL cannot be told beforehand, and from a backup that was not complete before
+// it, it is never reached. So the search begins with the oldest backup, from which all that is archived can be, unless one is named.
 func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (Choice, error) {
 	if wanted.Time != nil && wanted.Time.After(now) {
 		return Choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
@@ -51,10 +77,13 @@ func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now tim
 	if len(incarnations) == 0 {
 		return Choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, sound))
 	}
+	if wanted.Searched() && wanted.Backup == "" {
+		return newChoice(incarnations[0], sound[incarnations[0]].Backups[0]), nil
+	}
 	for _, incarnation := range incarnations {
 		for _, b := range slices.Backward(sound[incarnation].Backups) {
 			if reaches(b, wanted) {
-				return Choice{Incarnation: incarnation, Label: b.Label, Size: b.Database}, nil
+				return newChoice(incarnation, b), nil
 			}
 		}
 	}

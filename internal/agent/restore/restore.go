@@ -69,7 +69,7 @@ func (r Restorer) Restore(ctx context.Context) (label string, err error) {
 		return "", fmt.Errorf("cannot make room for the restored database: %w", err)
 	}
 	defer os.RemoveAll(r.Run) //nolint:errcheck // It is in memory, and goes with the Pod.
-	chosen, err := r.look(ctx, *mounted)
+	chosen, err := r.choose(ctx, *mounted)
 	if err != nil {
 		return "", err
 	}
@@ -91,7 +91,7 @@ func (r Restorer) make(ctx context.Context, mounted archive.Mounted, chosen Choi
 		return fmt.Errorf("cannot copy the backup %s: %w", chosen.Label, err)
 	}
 	r.Log.Info("The backup is copied, and WAL is replayed", "took", time.Since(began).String())
-	if err := r.recover(ctx, program.Config); err != nil {
+	if err := r.recover(ctx, program.Config, chosen.Label); err != nil {
 		return err
 	}
 	r.Log.Info("The database is restored", "took", time.Since(began).String())
@@ -101,43 +101,72 @@ func (r Restorer) make(ctx context.Context, mounted archive.Mounted, chosen Choi
 // Find returns the backup that a restore would begin with, and touches nothing. An error is a Refusal when what is wanted is not
 // there.
 func (r Restorer) Find(ctx context.Context) (Choice, error) {
-	mounted, err := archive.ReadMounted(r.Source)
-	if err != nil {
-		return Choice{}, err
-	}
-	if mounted == nil {
-		return Choice{}, ErrNoRepository
-	}
-	if err := os.MkdirAll(r.Run, 0o700); err != nil {
-		return Choice{}, fmt.Errorf("cannot make a folder for pgBackRest's configuration: %w", err)
-	}
-	defer os.RemoveAll(r.Run) //nolint:errcheck // It is in memory, and goes with the Pod.
-	return r.look(ctx, *mounted)
+	var chosen Choice
+	err := r.ask(func(mounted archive.Mounted) (err error) {
+		chosen, err = r.choose(ctx, mounted)
+		return err
+	})
+	return chosen, err
 }
 
-// look looks at all incarnations of the cluster that are in the repository.
-func (r Restorer) look(ctx context.Context, mounted archive.Mounted) (Choice, error) {
-	above, err := r.Program(mounted, "", 1)
+// Look returns what there is of the cluster in the repository. Nil when there is no backup.
+func (r Restorer) Look(ctx context.Context) (*Kept, error) {
+	var there *Kept
+	err := r.ask(func(mounted archive.Mounted) error {
+		found, err := r.list(ctx, mounted)
+		there = kept(found)
+		return err
+	})
+	return there, err
+}
+
+// ask asks the repository, and touches nothing.
+func (r Restorer) ask(question func(archive.Mounted) error) error {
+	mounted, err := archive.ReadMounted(r.Source)
+	if err != nil {
+		return err
+	}
+	if mounted == nil {
+		return ErrNoRepository
+	}
+	if err := os.MkdirAll(r.Run, 0o700); err != nil {
+		return fmt.Errorf("cannot make room for pgBackRest's configuration: %w", err)
+	}
+	defer os.RemoveAll(r.Run) //nolint:errcheck // It is in memory, and goes with the Pod.
+	return question(*mounted)
+}
+
+func (r Restorer) choose(ctx context.Context, mounted archive.Mounted) (Choice, error) {
+	found, err := r.list(ctx, mounted)
 	if err != nil {
 		return Choice{}, err
+	}
+	return choose(r.Wanted, found, time.Now())
+}
+
+// list looks at all incarnations of the cluster that are in the repository.
+func (r Restorer) list(ctx context.Context, mounted archive.Mounted) (map[string]pgbackrest.Stanza, error) {
+	above, err := r.Program(mounted, "", 1)
+	if err != nil {
+		return nil, err
 	}
 	ask, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	listed, err := above.Run(ask, "repo-ls")
 	if err != nil {
-		return Choice{}, fmt.Errorf("cannot list the repository: %w", err)
+		return nil, fmt.Errorf("cannot list the repository: %w", err)
 	}
 	found := map[string]pgbackrest.Stanza{}
 	for incarnation := range strings.FieldsSeq(listed) {
 		program, err := r.Program(mounted, incarnation, 1)
 		if err != nil {
-			return Choice{}, err
+			return nil, err
 		}
 		if found[incarnation], err = program.Info(ask); err != nil {
-			return Choice{}, fmt.Errorf("cannot look at the incarnation %s: %w", incarnation, err)
+			return nil, fmt.Errorf("cannot look at the incarnation %s: %w", incarnation, err)
 		}
 	}
-	return choose(r.Wanted, found, time.Now())
+	return found, nil
 }
 
 // Program is pgBackRest for the repository of an incarnation. Without one it is for what is above them all. Run must be there.

@@ -71,10 +71,17 @@ type Ended struct {
 	Log string
 }
 
-func (e Ended) Error() string { return whyEnded(e.Log) }
+// Error gives what it said last.
+func (e Ended) Error() string {
+	fatal := regexp.MustCompile(`(?m)^.*(?:FATAL|PANIC):\s+(.*)$`).FindAllStringSubmatch(e.Log, -1)
+	if len(fatal) == 0 {
+		return "PostgreSQL has ended, and said nothing about why; it was killed, or its node has no memory left"
+	}
+	return "PostgreSQL says: " + fatal[len(fatal)-1][1]
+}
 
-// early says whether it has found that the archive ends before the target.
-func (e Ended) early() bool {
+// Early says whether it has found that the archive ends before the target.
+func (e Ended) Early() bool {
 	return strings.Contains(e.Log, "recovery ended before configured recovery target was reached")
 }
 

@@ -167,18 +167,18 @@ func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
 	if len(forgotten) > 0 {
 		a.log.Info("Removed what Patroni knew of a database that is not there", "configMaps", forgotten)
 	}
-	return a.restore(ctx, vol)
+	if wanted, source := a.toRestore(); wanted != nil {
+		return a.restore(ctx, vol, *wanted, source)
+	}
+	return a.inherit(ctx, vol)
 }
 
-// restore makes the cluster's database from a backup, where the claim says so. It goes on until there is one: an empty database
+// restore makes the cluster's database from a backup. It goes on until there is one: an empty database
 // must not take its place.
-func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
-	wanted, source := a.toRestore()
-	if wanted == nil {
-		return nil
-	}
-	restorer := restore.New(*wanted, source, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
+func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted instance.Restore, source string) error {
+	restorer := restore.New(wanted, source, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
 	for pause := restoreRetry; ; pause = min(2*pause, restoreRetryMost) {
+		began := time.Now()
 		_, err := restorer.Restore(ctx)
 		if err == nil {
 			return vol.Adopt()
@@ -186,9 +186,10 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		a.reportWaiting(ctx, restoreIncident(err), a.restoreMessage(*wanted, err))
+		wait := max(pause, time.Since(began)) // What copied for hours, and did not find its target, does not copy again at once.
+		a.reportWaiting(ctx, a.restoreIncident(err), a.restoreMessage(wanted, err))
 		if errors.Is(err, restore.ErrNoRepository) {
-			pause = restoreRetry
+			pause, wait = restoreRetry, restoreRetry
 			if err := a.kube.Refresh(ctx, time.Now().UTC().Format(time.RFC3339)); err != nil {
 				a.log.Warn("Cannot ask for the BackupPlan's Secret to be mounted", "error", err.Error())
 			}
@@ -196,17 +197,19 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
 	}
 }
 
-func restoreIncident(err error) string {
-	refusal := restore.Refusal{}
+// restoreIncident is the incident of a restore that failed. A cluster that is restored in place adds nothing to its archive
+// meanwhile: what is not in it now will never be.
+func (a *Agent) restoreIncident(err error) string {
+	refusal, ended := restore.Refusal{}, restore.Ended{}
 	switch {
 	case errors.Is(err, restore.ErrNoRepository):
 		return instance.IncidentRestoreWaits
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal), a.incarnation != nil && errors.As(err, &ended) && ended.Early():
 		return instance.IncidentRestoreRefused
 	}
 	return instance.IncidentRestoreFails

@@ -179,9 +179,13 @@ func isRefusal(err error) bool {
 
 func (a *Agent) reportWaiting(ctx context.Context, code, message string) {
 	a.log.Warn(message, "incident", code)
+	a.reportStarting(ctx, instance.Incident{Code: code, Message: message, Since: time.Now().UTC().Format(time.RFC3339)})
+}
+
+func (a *Agent) reportStarting(ctx context.Context, incidents ...instance.Incident) {
 	report := instance.Report{
-		Pod: a.env.PodUID, Node: a.env.Node, Role: instance.RoleUnknown, State: instance.StateStarting, Incarnation: a.incarnation.At(),
-		Incidents: []instance.Incident{{Code: code, Message: message, Since: time.Now().UTC().Format(time.RFC3339)}},
+		Pod: a.env.PodUID, Node: a.env.Node, Incarnation: a.incarnation.At(), Role: instance.RoleUnknown, State: instance.StateStarting,
+		Incidents: incidents,
 	}
 	if err := a.kube.WriteReport(ctx, report); err != nil {
 		a.log.Warn("Cannot report", "error", err.Error())

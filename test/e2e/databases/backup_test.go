@@ -82,6 +82,54 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestDefaultStore backs a database up to the store that the platform gives its namespace, and shows that what is given reaches no
+// other namespace's backups.
+func TestDefaultStore(t *testing.T) {
+	s := newScene(t)
+	other := s.store()
+	d := s.start("defaulted", smallSpec("17"))
+	given := corev1.Secret{}
+	if err := s.kube.Get(s.Context(), client.ObjectKey{Namespace: "object-store", Name: "databases"}, &given); err != nil {
+		s.Fatalf("cannot read which store there is for a namespace: %v", err)
+	}
+	data := map[string]string{"key": s.namespace}
+	for key, value := range given.Data {
+		data[key] = string(value)
+	}
+	kept := filepath.Join(objectstore.Buckets(), data["bucket"], s.namespace)
+	s.Cleanup(func() {
+		if err := os.RemoveAll(kept); err != nil {
+			s.Errorf("cannot remove what was kept in the platform's store: %v", err)
+		}
+	})
+
+	t.Log("Without the platform's word there is no store, and the database waits for it")
+	d.plan(map[string]any{})
+	d.eventually(backupLimit, "The BackupPlan asks for a store", func(ctx context.Context) (string, bool) {
+		said := d.planCondition(ctx, d.name, v1alpha1.ConditionLocationAccepted)
+		return said, said == "False "+v1alpha1.ReasonCredentialsMissing
+	})
+	d.waitIncident("BackupPlanAwaited", "BackupPlan "+d.name)
+
+	t.Log("With it")
+	s.secret("xdbcluster-backup-store", data)
+	d.waitRolledOut()
+	backup := d.waitScheduled()
+	found, err := filepath.Glob(filepath.Join(kept, s.namespace, d.name, "*", "backup", "db", backup.Label))
+	if err != nil || len(found) != 1 {
+		t.Errorf("the backup is in %q of the platform's store (%v); want one", found, err)
+	}
+
+	t.Log("What was given is used for another bucket")
+	s.secret(storeSecret, map[string]string{"accessKeyID": data["accessKeyID"], "secretAccessKey": data["secretAccessKey"]})
+	d.plan(map[string]any{"backupLocation": other})
+	d.eventually(backupLimit, "The store refuses", func(ctx context.Context) (string, bool) {
+		said := d.planCondition(ctx, d.name, v1alpha1.ConditionArchiving)
+		return said, said == "False "+v1alpha1.ReasonRepositoryUnusable
+	})
+	d.waitIncident("RepositoryUnusable", "the store does not let these credentials in")
+}
+
 // store makes a bucket of the namespace's name in the local cluster's object store, and returns where it is.
 func (s *scene) store() map[string]any {
 	s.Helper()
