@@ -424,7 +424,9 @@ func TestLifecycle(t *testing.T) {
 		if b = s.synced(); len(b.Status.AtProvider.ForeignLifecycleRules) > 0 {
 			t.Errorf("there are still foreign rules: %v", b.Status.AtProvider.ForeignLifecycleRules)
 		}
-		s.change(func(b *v1alpha1.Bucket) { b.Spec.ForProvider.Lifecycle = &v1alpha1.Lifecycle{Rules: []v1alpha1.LifecycleRule{}} })
+		s.change(func(b *v1alpha1.Bucket) {
+			b.Spec.ForProvider.Lifecycle = &v1alpha1.Lifecycle{Rules: []v1alpha1.LifecycleRule{}}
+		})
 		if b = s.synced(); b.Status.AtProvider.Lifecycle != nil {
 			t.Errorf("there are still rules: %v", b.Status.AtProvider.Lifecycle)
 		}
