@@ -151,6 +151,9 @@ const (
 
 	// ConditionBackedUp is True while there is a backup, and none is overdue.
 	ConditionBackedUp = "BackedUp"
+
+	// ConditionBucketReady is True when the bucket is there that the plan is to make, or the plan is to make none.
+	ConditionBucketReady = "BucketReady"
 )
 
 // Reasons of LocationAccepted, beside ReasonAccepted.
@@ -166,6 +169,24 @@ const (
 
 	// ReasonOtherPlan: the DBCluster has another BackupPlan.
 	ReasonOtherPlan = "OtherPlan"
+
+	// ReasonWaitingForBucket: the instances are told of the location once its bucket is there.
+	ReasonWaitingForBucket = "WaitingForBucket"
+)
+
+// Reasons of BucketReady.
+const (
+	// ReasonBucketGiven: createBucket is off, and the bucket is somebody else's to make.
+	ReasonBucketGiven = "BucketGiven"
+
+	// ReasonBucketReady: the bucket is there.
+	ReasonBucketReady = "BucketReady"
+
+	// ReasonBucketCreating: the bucket is on its way.
+	ReasonBucketCreating = "BucketCreating"
+
+	// ReasonBucketFails: the bucket cannot be made or seen; the message has what the provider says.
+	ReasonBucketFails = "BucketFails"
 )
 
 // Reasons of Archiving.

@@ -35,6 +35,9 @@ type request struct {
 	// Bundle are trusted authorities that the claim itself names.
 	Bundle string
 
+	// CreateBucket says that the bucket is to be made.
+	CreateBucket bool
+
 	// PITR says that every moment is offered as a target.
 	PITR bool
 }
@@ -60,9 +63,10 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 		return request{}, fmt.Errorf("cannot read the spec: %w", err)
 	}
 	r := request{
-		Cluster: naming.Cluster{Namespace: claim.Namespace, Name: spec.DBClusterRef},
-		Plan:    claim.Name,
-		PITR:    spec.PITREnabled == nil || *spec.PITREnabled,
+		Cluster:      naming.Cluster{Namespace: claim.Namespace, Name: spec.DBClusterRef},
+		Plan:         claim.Name,
+		PITR:         spec.PITREnabled == nil || *spec.PITREnabled,
+		CreateBucket: spec.CreateBucket && spec.BackupLocation.Type == v1alpha1.LocationS3,
 		Repository: instance.Repository{
 			Plan: claim.Name, Type: spec.BackupLocation.Type, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,
 			Source: spec.BackupSourceStrategy, Paused: spec.Paused, Encrypted: spec.Encryption != nil, Schedules: schedules(spec),
