@@ -29,9 +29,7 @@ func Setup(m manager.Manager, o controller.Options) error {
 func setup(m manager.Manager, o controller.Options, kind string, config, usage client.Object) error {
 	name := providerconfig.ControllerName(kind)
 	recorder := event.NewAPIRecorder(m.GetEventRecorderFor(name), o.EventFilterFunctions...) //nolint:staticcheck // Crossplane's runtime takes this one.
-	reconciler := providerconfig.NewReconciler(m, kinds(kind),
-		providerconfig.WithLogger(o.Logger.WithValues("controller", kind)),
-		providerconfig.WithRecorder(recorder))
+	reconciler := newReconciler(m, o, kind, providerconfig.WithRecorder(recorder))
 	err := ctrl.NewControllerManagedBy(m).
 		Named(name).
 		WithOptions(o.ForControllerRuntime()).
@@ -42,6 +40,11 @@ func setup(m manager.Manager, o controller.Options, kind string, config, usage c
 		return fmt.Errorf("cannot add the controller of %ss: %w", kind, err)
 	}
 	return nil
+}
+
+func newReconciler(m manager.Manager, o controller.Options, kind string, more ...providerconfig.ReconcilerOption) *providerconfig.Reconciler {
+	options := []providerconfig.ReconcilerOption{providerconfig.WithLogger(o.Logger.WithValues("controller", kind))}
+	return providerconfig.NewReconciler(m, kinds(kind), append(options, more...)...)
 }
 
 func kinds(kind string) resource.ProviderConfigKinds {
