@@ -34,6 +34,8 @@ type BackupPlan struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.cronSchedule) || !has(self.backupSchedules)",message="cronSchedule and backupSchedules say the same thing twice: keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.physicalBackupSpec) || !has(self.backupSchedules)",message="physicalBackupSpec.backupType is the type of what cronSchedule takes; backupSchedules has a schedule for each type instead: keep one of them"
 // +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption)",message="encryption cannot be added to or taken from backups that exist: delete this BackupPlan, which leaves the backups, and create one with another backupLocation.<type>Options.key"
+// +kubebuilder:validation:XValidation:rule="!has(self.createBucket) || !self.createBucket || has(self.backupLocation) && self.backupLocation.type == 'S3'",message="createBucket is for backupLocation.type S3 alone: create the bucket or container beforehand, for example with the cloud's own Crossplane provider, and leave createBucket out"
+// +kubebuilder:validation:XValidation:rule="!has(self.createBucket) || !self.createBucket || !has(self.backupLocation) || !has(self.backupLocation.s3Options) || self.backupLocation.s3Options.bucket.matches('^[a-z0-9][-a-z0-9.]{1,61}[a-z0-9]$')",message="with createBucket, bucket must be a name that an S3-compatible store takes: 3 to 63 lower-case letters, digits, hyphens and dots"
 type BackupPlanSpec struct {
 	// DBClusterRef is the name of the DBCluster, in the same namespace. It cannot be changed.
 	//
@@ -50,6 +52,13 @@ type BackupPlanSpec struct {
 	//
 	// +optional
 	BackupLocation *BackupLocation `json:"backupLocation,omitempty"`
+
+	// CreateBucket makes the bucket when it does not exist. One that does is left as it is. Nothing here ever deletes it. The
+	// credentials must have the right to it.
+	//
+	// +kubebuilder:default=false
+	// +optional
+	CreateBucket bool `json:"createBucket,omitempty"`
 
 	// BackupRetainDays is how many days back the DBCluster can be restored to. A backup goes once no day of these needs it any
 	// more, so that the oldest full backup may be some days older.
@@ -329,7 +338,7 @@ type AzureOptions struct {
 
 // BucketOptions are what the options of all kinds of stores have.
 type BucketOptions struct {
-	// Bucket that exists. In Azure it is a container.
+	// Bucket that exists, unless createBucket makes it. In Azure it is a container.
 	//
 	// +kubebuilder:validation:MaxLength=222
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$')",message="bucket must be the name of a bucket: lower-case letters, digits, hyphens, dots and underscores"

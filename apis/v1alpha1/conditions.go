@@ -158,6 +158,9 @@ const (
 	// ConditionVerified is True while backups are tried on schedule, and the last one was found to be sound. It is Unknown where
 	// they are not tried, or not yet.
 	ConditionVerified = "Verified"
+
+	// ConditionBucketReady is True when the bucket is there that the plan is to make, or the plan is to make none.
+	ConditionBucketReady = "BucketReady"
 )
 
 // Reasons of LocationAccepted, beside ReasonAccepted.
@@ -173,6 +176,24 @@ const (
 
 	// ReasonOtherPlan: the DBCluster has another BackupPlan.
 	ReasonOtherPlan = "OtherPlan"
+
+	// ReasonWaitingForBucket: the instances are told of the location once its bucket is there.
+	ReasonWaitingForBucket = "WaitingForBucket"
+)
+
+// Reasons of BucketReady.
+const (
+	// ReasonBucketGiven: createBucket is off, and the bucket is somebody else's to make.
+	ReasonBucketGiven = "BucketGiven"
+
+	// ReasonBucketReady: the bucket is there.
+	ReasonBucketReady = "BucketReady"
+
+	// ReasonBucketCreating: the bucket is on its way.
+	ReasonBucketCreating = "BucketCreating"
+
+	// ReasonBucketFails: the bucket cannot be made or seen; the message has what the provider says.
+	ReasonBucketFails = "BucketFails"
 )
 
 // Reasons of Archiving.

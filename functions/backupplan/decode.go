@@ -39,6 +39,9 @@ type request struct {
 	// Bundle are trusted authorities that the claim itself names.
 	Bundle string
 
+	// CreateBucket says that the bucket is to be made.
+	CreateBucket bool
+
 	// PITR says that every moment is offered as a target.
 	PITR bool
 
@@ -71,6 +74,7 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 		Plan:    claim.Name,
 		PITR:    spec.PITREnabled == nil || *spec.PITREnabled,
 
+		CreateBucket: spec.CreateBucket && spec.BackupLocation != nil && spec.BackupLocation.Type == v1alpha1.LocationS3,
 		Verification: decodeVerification(spec.Verification),
 		Repository: instance.Repository{
 			Plan: claim.Name, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,

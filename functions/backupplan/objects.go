@@ -15,18 +15,19 @@ import (
 
 // objects returns every object that a plan is to have. All are named by the DBCluster, so that it cannot have two plans.
 func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
-	if !p.Shared {
-		return nil, nil
+	location := r.Repository.ID()
+	shapes := map[string]any{}
+	if p.Bucket {
+		shapes[naming.ObjectBucket(location)], shapes[naming.ObjectStore(location)] = bucket(r), store(r)
 	}
-	shapes := map[string]any{
-		naming.ObjectRepository: repositorySecret(r, p),
-		naming.ObjectInventory:  inventoryConfigMap(r),
-		naming.ObjectLock:       lock(r),
-		naming.ObjectRole:       role(r),
+	if p.Shared {
+		shapes[naming.ObjectRepository], shapes[naming.ObjectInventory] = repositorySecret(r, p), inventoryConfigMap(r)
+		shapes[naming.ObjectLock], shapes[naming.ObjectRole] = lock(r), role(r)
 	}
 	if p.RoleBinding {
 		shapes[naming.ObjectRoleBinding] = roleBinding(r)
 	}
+	pending := map[string]bool{naming.ObjectRepository: seen.Repository == nil, naming.ObjectBucket(location): !seen.Bucket.Ready}
 	contents, err := trialObjects(r, seen, p.Trial)
 	if err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot shape object %q: %w", name, err)
 		}
-		contents[name] = compose.Object{Content: content, Ready: name != naming.ObjectRepository || seen.Repository != nil}
+		contents[name] = compose.Object{Content: content, Ready: !pending[name]}
 	}
 	return contents, nil
 }

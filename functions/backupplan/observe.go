@@ -35,6 +35,9 @@ type facts struct {
 	// Granted says that the Role is there, without which its RoleBinding is refused.
 	Granted bool
 
+	// Bucket is what the bucket of the location says of itself.
+	Bucket bucketState
+
 	// Rival is another BackupPlan that the DBCluster has. Empty when there is none.
 	Rival string
 
@@ -71,11 +74,21 @@ type facts struct {
 	Conditions map[string]compose.ObservedCondition
 }
 
+// A bucketState is what a managed bucket says of itself.
+type bucketState struct {
+	// Ready says that it is in the store.
+	Ready bool
+
+	// Problem is what the provider says is wrong with it. Empty when nothing is.
+	Problem string
+}
+
 func observe(in compose.Input, r request) facts {
 	f := facts{
 		Repository:  compose.SecretData(in.Observed[naming.ObjectRepository]),
 		Wanted:      refersToSecret(in.Composite),
 		Granted:     in.Observed[naming.ObjectRole] != nil,
+		Bucket:      observeBucket(in.Observed[naming.ObjectBucket(r.Repository.ID())]),
 		Credentials: compose.LookUpSecret(in, requiredCredentials),
 		Trust:       compose.LookUpSecret(in, requiredTrust),
 		Passphrase:  compose.LookUpSecret(in, requiredPassphrase),
@@ -115,6 +128,18 @@ func observe(in compose.Input, r request) facts {
 		}
 	}
 	return f
+}
+
+func observeBucket(bucket *unstructured.Unstructured) bucketState {
+	if bucket == nil {
+		return bucketState{}
+	}
+	told := compose.ObserveConditions(bucket)
+	state := bucketState{Ready: told["Ready"].Status == string(compose.True)}
+	if synced := told["Synced"]; synced.Status == string(compose.False) {
+		state.Problem = synced.Message
+	}
+	return state
 }
 
 // refersToSecret says whether the composite lists a Secret among its objects.

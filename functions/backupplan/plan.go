@@ -1,6 +1,7 @@
 package backupplan
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,9 @@ type plan struct {
 	// needs.
 	Shared      bool
 	RoleBinding bool
+
+	// Bucket says that the bucket is to be made.
+	Bucket bool
 
 	Phase v1alpha1.BackupPlanPhase
 
@@ -81,6 +85,7 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 	}
 	p := plan{
 		Secret: data, Shared: data != nil, RoleBinding: data != nil && seen.Granted,
+		Bucket: r.CreateBucket && seen.Rival == "",
 	}
 	p.takeStock(r, seen)
 	idle := r.Repository.Paused || seen.Stopped
@@ -88,7 +93,9 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 		p.Next = schedules.Next(now)
 	}
 	p.Trial = planTrial(r, seen, p, now)
-	p.Verdicts = []verdict{location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now), p.Trial.Verdict}
+	p.Verdicts = []verdict{
+		location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now), p.Trial.Verdict, bucketReady(r, seen),
+	}
 	p.Phase = phase(p, seen, idle)
 	p.CallAgain = again(p, now)
 	return p, nil
@@ -108,8 +115,19 @@ func planSecret(r request, seen facts, rand io.Reader) (verdict, map[string][]by
 	if refused != nil {
 		return located(compose.False, refused.Reason, true, refused.Message), seen.Repository, nil
 	}
+	if r.CreateBucket && !seen.Bucket.Ready && !inForce(r, seen) {
+		return located(compose.Unknown, v1alpha1.ReasonWaitingForBucket, false, fmt.Sprintf("Waiting for the bucket %s.", r.Repository.Bucket)), seen.Repository, nil
+	}
 	data, err := revised(data, seen.Repository, rand)
 	return located(compose.True, v1alpha1.ReasonAccepted, false, "All is known that is needed to get into the store."), data, err
+}
+
+// inForce says whether the instances have been told of the location already. Then they are also told of new credentials, whatever
+// becomes of the bucket.
+func inForce(r request, seen facts) bool {
+	told := instance.Repository{}
+	err := json.Unmarshal(seen.Repository[instance.KeyRepository], &told)
+	return err == nil && told.ID() == r.Repository.ID()
 }
 
 func located(status compose.Truth, reason string, stalls bool, message string) verdict {
@@ -196,6 +214,26 @@ func incident(seen facts, code, otherwise string) string {
 	return otherwise
 }
 
+// bucketReady says whether the bucket is there, as far as the plan is to make it.
+func bucketReady(r request, seen facts) verdict {
+	say := func(status compose.Truth, reason, message string) verdict {
+		return verdict{Condition: compose.Condition{Type: v1alpha1.ConditionBucketReady, Status: status, Reason: reason, Message: message}}
+	}
+	switch {
+	case !r.CreateBucket:
+		return say(compose.True, v1alpha1.ReasonBucketGiven, "createBucket is off: the bucket is expected to be there.")
+	case seen.Rival != "":
+		return say(compose.Unknown, v1alpha1.ReasonOtherPlan, "The bucket is made once the plan is in force.")
+	case seen.Bucket.Problem != "":
+		v := say(compose.False, v1alpha1.ReasonBucketFails, fmt.Sprintf("The provider says of the Bucket %s: %s.", r.Bucket(r.Repository.ID()), seen.Bucket.Problem))
+		v.Stalls = !seen.Bucket.Ready // One that was there may come back by itself.
+		return v
+	case seen.Bucket.Ready:
+		return say(compose.True, v1alpha1.ReasonBucketReady, "The bucket is there.")
+	}
+	return say(compose.Unknown, v1alpha1.ReasonBucketCreating, fmt.Sprintf("Waiting for the Bucket %s to be made.", r.Bucket(r.Repository.ID())))
+}
+
 // backedUp says whether the database can be restored, and whether backups are taken when they are due.
 func backedUp(p plan, schedules schedule.Schedules, idle bool, now time.Time) verdict {
 	say := func(status compose.Truth, reason, message string) verdict {
@@ -217,10 +255,14 @@ func backedUp(p plan, schedules schedule.Schedules, idle bool, now time.Time) ve
 	return say(compose.True, v1alpha1.ReasonBackedUp, "There is a backup, and none is overdue.")
 }
 
+// failures are reasons that nobody need do anything about at once, and that are no good all the same.
+func failures() []string {
+	return []string{v1alpha1.ReasonArchivingFails, v1alpha1.ReasonBackupOverdue, v1alpha1.ReasonBucketFails}
+}
+
 func phase(p plan, seen facts, idle bool) v1alpha1.BackupPlanPhase {
 	for _, v := range p.Verdicts {
-		failing := v.Stalls || v.Reason == v1alpha1.ReasonArchivingFails || v.Reason == v1alpha1.ReasonBackupOverdue ||
-			v.Type == v1alpha1.ConditionVerified && v.Status == compose.False
+		failing := v.Stalls || slices.Contains(failures(), v.Reason) || v.Type == v1alpha1.ConditionVerified && v.Status == compose.False
 		if failing {
 			return v1alpha1.BackupPlanFailing
 		}

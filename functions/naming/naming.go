@@ -231,6 +231,15 @@ func (c Cluster) Verification() Operation {
 // BackupCertificate is the name of the Secret with the certificate by which the instances know the Jobs that read their files.
 func (c Cluster) BackupCertificate() string { return c.Name + "-backup-tls" }
 
+// locationDigits is how much of a location's identifier is in a name: a claim's name has 46 characters at most, and an object's 63.
+const locationDigits = 8
+
+// Bucket is the name of the Bucket of a location that the cluster is backed up to, and of the ProviderConfig that says how to get
+// in.
+func (c Cluster) Bucket(location string) string {
+	return c.Name + "-backup-" + location[:min(len(location), locationDigits)]
+}
+
 // LabelBackupPlan of a cluster's repository and of the Backups of a plan holds the plan's name.
 const LabelBackupPlan = "xdbcluster.io/backup-plan"
 

@@ -159,6 +159,8 @@ func (p *Platform) Describe(ctx context.Context) string {
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Configuration"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Function"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "FunctionRevision"},
+		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Provider"},
+		{Group: "pkg.crossplane.io", Version: "v1", Kind: "ProviderRevision"},
 		{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"},
 		{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -202,17 +203,21 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted instance
 	}
 }
 
-// restoreIncident is the incident of a restore that failed. A cluster that is restored in place adds nothing to its archive
-// meanwhile: what is not in it now will never be.
 func (a *Agent) restoreIncident(err error) string {
-	refusal, ended := restore.Refusal{}, restore.Ended{}
 	switch {
 	case errors.Is(err, restore.ErrNoRepository):
 		return instance.IncidentRestoreWaits
-	case errors.As(err, &refusal), a.incarnation != nil && errors.As(err, &ended) && ended.Early():
+	case a.isFinal(err):
 		return instance.IncidentRestoreRefused
 	}
 	return instance.IncidentRestoreFails
+}
+
+// isFinal says whether a restore that failed would fail again. A cluster that is restored in place adds nothing to its archive
+// meanwhile: what is not in it now will never be.
+func (a *Agent) isFinal(err error) bool {
+	refusal, ended := restore.Refusal{}, restore.Ended{}
+	return errors.As(err, &refusal) || a.incarnation != nil && errors.As(err, &ended) && ended.Early()
 }
 
 // toRestore returns which database the instance begins with, and the folder that says where its backups are.
@@ -225,14 +230,13 @@ func (a *Agent) toRestore() (*instance.Restore, string) {
 
 func (a *Agent) restoreMessage(wanted instance.Restore, err error) string {
 	of := fmt.Sprintf("The DBCluster %s of the namespace %s is not restored %s", wanted.Cluster, wanted.Namespace, restore.Target(wanted))
-	refusal := restore.Refusal{}
 	switch {
 	case errors.Is(err, restore.ErrNoRepository):
 		return of + " yet: there is no BackupPlan that says where its backups are. Create it; bootstrap.restore.backupPlanOf says whose it is."
-	case errors.As(err, &refusal) && a.incarnation != nil:
-		return of + ": " + refusal.Message + " What was before is kept, and comes back."
-	case errors.As(err, &refusal):
-		return of + ": " + refusal.Message + " Nothing was touched: delete this DBCluster with its volumes, and create it with another target."
+	case a.isFinal(err) && a.incarnation != nil:
+		return of + ": " + strings.TrimSuffix(err.Error(), ".") + "."
+	case a.isFinal(err):
+		return of + ": " + err.Error() + " Nothing was touched: delete this DBCluster with its volumes, and create it with another target."
 	}
 	return of + ", and that is tried again: " + err.Error() + "."
 }

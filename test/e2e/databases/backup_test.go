@@ -14,6 +14,7 @@ import (
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -133,16 +134,25 @@ func TestDefaultStore(t *testing.T) {
 // store makes a bucket of the namespace's name in the local cluster's object store, and returns where it is.
 func (s *scene) store() map[string]any {
 	s.Helper()
-	bucket := filepath.Join(objectstore.Buckets(), s.namespace)
+	location := s.storeWithoutBucket()
+	if err := os.MkdirAll(s.bucket(), 0o700); err != nil {
+		s.Fatalf("cannot make a bucket: %v", err)
+	}
+	return location
+}
+
+// bucket is the folder of the bucket of the namespace's name.
+func (s *scene) bucket() string { return filepath.Join(objectstore.Buckets(), s.namespace) }
+
+// storeWithoutBucket returns where the bucket of the namespace's name would be, and removes it after the test.
+func (s *scene) storeWithoutBucket() map[string]any {
+	s.Helper()
 	remove := func() {
-		if err := os.RemoveAll(bucket); err != nil {
+		if err := os.RemoveAll(s.bucket()); err != nil {
 			s.Errorf("cannot remove the bucket: %v", err)
 		}
 	}
 	remove()
-	if err := os.MkdirAll(bucket, 0o700); err != nil {
-		s.Fatalf("cannot make a bucket: %v", err)
-	}
 	s.Cleanup(remove)
 
 	given := corev1.Secret{}
@@ -239,8 +249,13 @@ func (d *database) planCondition(ctx context.Context, name, kind string) string 
 
 // readStatus reads the status of a claim.
 func (s *scene) readStatus(ctx context.Context, kind, name string, status any) error {
+	return s.readStatusOf(ctx, claimKind().GroupVersion().WithKind(kind), name, status)
+}
+
+// readStatusOf reads the status of an object of any kind.
+func (s *scene) readStatusOf(ctx context.Context, kind schema.GroupVersionKind, name string, status any) error {
 	object := unstructured.Unstructured{}
-	object.SetGroupVersionKind(claimKind().GroupVersion().WithKind(kind))
+	object.SetGroupVersionKind(kind)
 	if err := s.kube.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &object); err != nil {
 		return err
 	}
