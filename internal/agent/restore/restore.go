@@ -73,11 +73,11 @@ func (r Restorer) Restore(ctx context.Context) (label string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return chosen.Label, r.make(ctx, *mounted, chosen)
+	return chosen.Label, r.build(ctx, *mounted, chosen)
 }
 
-// make makes the database from the backup that was chosen.
-func (r Restorer) make(ctx context.Context, mounted archive.Mounted, chosen Choice) error {
+// build makes the database from the backup that was chosen.
+func (r Restorer) build(ctx context.Context, mounted archive.Mounted, chosen Choice) error {
 	program, err := r.Program(mounted, chosen.Incarnation, processes)
 	if err != nil {
 		return err
