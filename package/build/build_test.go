@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crossplane/crossplane-runtime/v2/pkg/xpkg"
+	"github.com/crossplane/crossplane-runtime/v2/pkg/xpkg/parser"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -67,6 +70,44 @@ func TestAssemble(t *testing.T) {
 				if !strings.HasPrefix(reference, tc.registry+"/") {
 					t.Errorf("\n%s\n%q is to be published outside of %q", tc.reason, reference, tc.registry)
 				}
+			}
+		})
+	}
+}
+
+// TestRuntimeContent lets Crossplane's own code judge what the packages consist of.
+func TestRuntimeContent(t *testing.T) {
+	metas, err := xpkg.BuildMetaScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := xpkg.BuildObjectScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		reason  string
+		linter  parser.Linter
+		objects int
+	}{
+		"function": {reason: "A function is nothing but its metadata.", linter: xpkg.NewFunctionLinter()},
+		"provider": {reason: "A provider brings the definitions of its kinds.", linter: xpkg.NewProviderLinter(), objects: 5},
+	}
+	for folder, tc := range cases {
+		t.Run(folder, func(t *testing.T) {
+			content, err := builder{project: filepath.Join("..", "..")}.runtimeContent(folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed, err := parser.New(metas, objects).Parse(t.Context(), io.NopCloser(bytes.NewReader(content)))
+			if err != nil {
+				t.Fatalf("\n%s\nCrossplane cannot parse it: %v", tc.reason, err)
+			}
+			if err := tc.linter.Lint(parsed); err != nil {
+				t.Errorf("\n%s\nCrossplane refuses it: %v", tc.reason, err)
+			}
+			if got := len(parsed.GetObjects()); got != tc.objects {
+				t.Errorf("\n%s\nit has %d objects, want %d", tc.reason, got, tc.objects)
 			}
 		})
 	}

@@ -21,9 +21,8 @@ const batch = 1000
 // errNotDone says that there is more in the bucket than could be deleted so far. It is gone on with.
 var errNotDone = errors.New("the bucket is being emptied")
 
-// Delete deletes the bucket. What is in it is deleted only when forDeletion says so: otherwise nothing is touched, by the store's
-// own word that it deletes no bucket with anything in it, and after a look of our own, because what has no folders in it may be
-// empty to a store that keeps objects as files.
+// Delete deletes the bucket. What is in it is deleted only when forDeletion says so. Otherwise nothing is touched: after a look of
+// our own, and by the store's own rule that it deletes no bucket with anything in it, for what is written in between.
 func (e external) Delete(ctx context.Context, b *v1alpha1.Bucket) (managed.ExternalDelete, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -55,13 +54,13 @@ func (e external) notEmpty(name string) error {
 
 // clear deletes what is in the bucket, or refuses because something is.
 func (e external) clear(ctx context.Context, name string, mayEmpty bool) error {
-	for {
+	for batches := 0; ; batches++ {
 		found, err := e.list(ctx, name)
 		switch {
 		case store.Missing(err):
 			return nil
 		case err != nil:
-			return e.location.Explain(fmt.Sprintf("list what is in the bucket %s", name), err)
+			return orNotDone(ctx, batches, e.location.Explain(fmt.Sprintf("list what is in the bucket %s", name), err))
 		case len(found) == 0 && mayEmpty:
 			return e.abortUploads(ctx, name)
 		case len(found) == 0:
@@ -70,9 +69,18 @@ func (e external) clear(ctx context.Context, name string, mayEmpty bool) error {
 			return e.notEmpty(name)
 		}
 		if err := e.remove(ctx, name, found); err != nil {
-			return err
+			return orNotDone(ctx, batches, err)
 		}
 	}
+}
+
+// orNotDone takes an error for none when the time is up after something was deleted: the next call goes on. A store that does not
+// get on at all is told of.
+func orNotDone(ctx context.Context, batches int, err error) error {
+	if batches > 0 && ctx.Err() != nil {
+		return errNotDone
+	}
+	return err
 }
 
 // list returns the first objects of the bucket, with all versions and with what marks objects as deleted.
@@ -97,7 +105,7 @@ func (e external) listAs(ctx context.Context, name string, options minio.ListObj
 	return found, nil
 }
 
-// remove deletes objects. When the time is up in the middle, what was deleted is: the next call goes on.
+// remove deletes objects.
 func (e external) remove(ctx context.Context, name string, found []minio.ObjectInfo) error {
 	results, err := e.store.RemoveObjectsWithIter(ctx, name, slices.Values(found), minio.RemoveObjectsOptions{})
 	if err != nil {
@@ -106,9 +114,6 @@ func (e external) remove(ctx context.Context, name string, found []minio.ObjectI
 	for result := range results {
 		if result.Err == nil {
 			continue
-		}
-		if ctx.Err() != nil {
-			return errNotDone
 		}
 		if store.Kept(result.Err) {
 			return fmt.Errorf("the store at %s does not let objects of the bucket %s be deleted, for example %q: they are kept by object lock until their retention ends, or the credentials of the Secret %s lack the right to delete versions",

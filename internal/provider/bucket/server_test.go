@@ -34,7 +34,7 @@ const (
 	secretKey = "a-long-secret-key"
 
 	// startLimit is how long a server may take to answer on a machine that is busy.
-	startLimit = 30 * time.Second
+	startLimit = 2 * time.Minute
 )
 
 // A product is an S3 server that there is a program of.

@@ -278,6 +278,7 @@ func mayEmpty(b *v1alpha1.Bucket) { b.Spec.ForDeletion.EmptyBucket = true }
 // TestCreate makes a bucket, and then leaves it alone.
 func TestCreate(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server)
 		b := s.synced()
 		if !s.exists() {
@@ -304,6 +305,7 @@ func TestCreate(t *testing.T) {
 // TestUpdate changes what the Bucket says of each feature, and then what the store has: it is set back.
 func TestUpdate(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server, func(b *v1alpha1.Bucket) {
 			b.Spec.ForProvider = v1alpha1.BucketParameters{Versioning: v1alpha1.VersioningEnabled, Tags: map[string]v1alpha1.TagValue{"team": "shop"}}
 		})
@@ -352,6 +354,7 @@ func TestUpdate(t *testing.T) {
 // TestTagsTakenAway takes all tags away when the Bucket says that there are none.
 func TestTagsTakenAway(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server, func(b *v1alpha1.Bucket) { b.Spec.ForProvider.Tags = map[string]v1alpha1.TagValue{"team": "shop"} })
 		s.synced()
 		s.change(func(b *v1alpha1.Bucket) { b.Spec.ForProvider.Tags = map[string]v1alpha1.TagValue{} })
@@ -364,6 +367,7 @@ func TestTagsTakenAway(t *testing.T) {
 // TestObjectLock makes a bucket whose objects are kept, and changes for how long.
 func TestObjectLock(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		lock := func(days int32) *v1alpha1.ObjectLock {
 			return &v1alpha1.ObjectLock{DefaultRetention: &v1alpha1.Retention{Mode: v1alpha1.RetentionGovernance, Days: days}}
 		}
@@ -391,6 +395,7 @@ func TestObjectLock(t *testing.T) {
 // TestLifecycle sets rules, where the store has any. Where it has none it is said.
 func TestLifecycle(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		rules := []v1alpha1.LifecycleRule{
 			{ID: "old-versions", ExpireNoncurrentDays: 30},
 			{ID: "logs", Prefix: "logs/", ExpireDays: 7, Disabled: true},
@@ -436,6 +441,7 @@ func TestLifecycle(t *testing.T) {
 // TestDelete deletes a bucket, and one with anything in it only when the Bucket says so.
 func TestDelete(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		t.Log("An empty one")
 		s := newScene(t, server)
 		s.synced()
@@ -468,6 +474,7 @@ func TestDelete(t *testing.T) {
 // TestDeleteVersions takes a bucket with nothing in it but versions for one that is not empty.
 func TestDeleteVersions(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server, func(b *v1alpha1.Bucket) { b.Spec.ForProvider.Versioning = v1alpha1.VersioningEnabled })
 		s.synced()
 		s.put("a", "one")
@@ -491,6 +498,7 @@ func TestDeleteVersions(t *testing.T) {
 // TestDeleteMany empties a bucket with more in it than a request takes.
 func TestDeleteMany(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server, mayEmpty)
 		s.synced()
 		content := bytes.NewReader([]byte("x"))
@@ -510,6 +518,7 @@ func TestDeleteMany(t *testing.T) {
 // TestKeep leaves a bucket where it is when the Bucket may not delete it, also when the store is away.
 func TestKeep(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server, policies(xpv2.ManagementActionObserve, xpv2.ManagementActionCreate, xpv2.ManagementActionUpdate))
 		s.synced()
 		s.put("a", "content")
@@ -527,6 +536,7 @@ func TestKeep(t *testing.T) {
 // TestImport looks at a bucket that was there before, and fills the spec in where that is wanted.
 func TestImport(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server, policies(xpv2.ManagementActionObserve))
 		s.refused("external resource does not exist")
 		if s.exists() {
@@ -566,6 +576,7 @@ func TestImport(t *testing.T) {
 // TestExternalName makes the bucket of the annotation's name.
 func TestExternalName(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server, func(b *v1alpha1.Bucket) { meta.SetExternalName(b, "another") })
 		s.synced()
 		if there, err := s.client.BucketExists(t.Context(), "another"); err != nil || !there || s.exists() {
@@ -579,6 +590,7 @@ func TestExternalName(t *testing.T) {
 // TestAdopt takes a bucket over that is there already.
 func TestAdopt(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server)
 		if err := s.client.MakeBucket(t.Context(), name, minio.MakeBucketOptions{}); err != nil {
 			t.Fatal(err)
@@ -594,6 +606,7 @@ func TestAdopt(t *testing.T) {
 // TestCredentials says what is wrong with credentials, and uses new ones as soon as they are there.
 func TestCredentials(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server)
 		s.synced()
 		s.setCredentials(map[string]string{"secretAccessKey": "another-secret-key"})
@@ -642,6 +655,7 @@ func TestOwnedByAnother(t *testing.T) {
 // TestDown says that the store is away, and goes on when it is back.
 func TestDown(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server)
 		s.configure(func(c *v1alpha1.ProviderConfigSpec) { c.Endpoint = server.location().Endpoint })
 		s.synced()
@@ -655,6 +669,7 @@ func TestDown(t *testing.T) {
 // TestTrust reaches a store over TLS only when its certificate is trusted, or the user says that it does not matter.
 func TestTrust(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server)
 		good := server.authority.Certificate
 		s.configure(func(c *v1alpha1.ProviderConfigSpec) { c.CABundle = nil })
@@ -689,18 +704,16 @@ func TestFaults(t *testing.T) {
 		"OtherRegion":   {"The bucket is elsewhere.", refuse(http.StatusMovedPermanently, "PermanentRedirect"), "Correct region in the ProviderConfig store"},
 		"HalfAnAnswer":  {"A connection ends in the middle of an answer.", reading(cut), "the store breaks off its answers. It is tried again"},
 		"NotAStore":     {"Something else listens there.", page(http.StatusOK), "is not what an S3-compatible store says"},
-		"Slow":          {"An answer does not come.", stall(time.Minute), "the store does not answer in time"},
 		"NotFoundAtAll": {"What is in front of a store has no such page.", page(http.StatusBadRequest), "the store refuses the request (400 Bad Request)"},
 	}
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		for title, tc := range cases {
 			t.Run(title, func(t *testing.T) {
 				s := newScene(t, server)
 				s.synced()
-				s.setTimeout(time.Second)
 				s.front.set(tc.fault)
 				s.refused(tc.want)
-				s.setTimeout(timeout)
 				s.front.set(nil)
 				s.synced()
 			})
@@ -708,9 +721,25 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// TestSlow does not wait for a store for ever.
+func TestSlow(t *testing.T) {
+	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
+		s := newScene(t, server)
+		s.synced()
+		s.setTimeout(time.Second)
+		s.front.set(stall(time.Minute))
+		s.refused("the store does not answer in time")
+		s.setTimeout(timeout)
+		s.front.set(nil)
+		s.synced()
+	})
+}
+
 // TestCreationCutShort finds a bucket again whose creation was done and never answered.
 func TestCreationCutShort(t *testing.T) {
 	eachStore(t, func(t *testing.T, server *server) {
+		t.Helper()
 		s := newScene(t, server)
 		s.front.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if r.Method != http.MethodPut {
