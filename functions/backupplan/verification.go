@@ -96,7 +96,7 @@ func planTrial(r request, seen facts, p plan, now time.Time) trial {
 	unrecorded := seen.Trial.Job != nil && !seen.Task.Due.IsZero() && (t.Tried == nil || t.Tried.Handled.Before(seen.Task.Due))
 	isOver := seen.Trial.Failed || seen.Trial.Complete
 	switch {
-	case unrecorded && !(isOver && isDue && due.After(seen.Task.Due)):
+	case unrecorded && (!isOver || !isDue || !due.After(seen.Task.Due)):
 		t.Rights, t.Job, t.Task = true, true, seen.Task
 	case isDue && seen.Trial.Job != nil:
 		t.Rights, t.CallAgain = true, soon // The Job of an earlier time goes first: it has the same name.

@@ -15,7 +15,7 @@ const (
 	EnvVerification = "VERIFICATION"
 )
 
-// IncidentVerificationFailed: the last backup that was tried is damaged, or could not be tried.
+// IncidentVerificationFailed is that the last backup that was tried is damaged, or could not be tried.
 const IncidentVerificationFailed = "VerificationFailed"
 
 // Checks that a backup passes when it is tried, in this order.

@@ -97,22 +97,8 @@ func (a *Archivist) keepDue(ctx context.Context, now time.Time) error {
 		return err
 	}
 	a.verified.Store(verified)
-	if d.Again {
-		// It may go on, or wait for something that another one would wait for, too.
-		list, err := a.kube.ScheduledBackups(ctx, mounted.Repository.Plan)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(list, func(b v1alpha1.Backup) bool { return !b.Status.Phase.Final() }) {
-			d.Backup = ""
-		}
-	}
-	if d.Backup != "" {
-		name := mounted.Repository.Plan + "-" + d.At.UTC().Format("200601021504")
-		if err := a.kube.CreateBackup(ctx, mounted.Repository.Plan, name, d.Backup); err != nil {
-			return err
-		}
-		a.log.Info("A backup is due", "backup", name, "type", string(d.Backup))
+	if err := a.create(ctx, mounted.Repository.Plan, d); err != nil {
+		return err
 	}
 	if d.Remember == last.Schedule {
 		return nil
@@ -123,6 +109,26 @@ func (a *Archivist) keepDue(ctx context.Context, now time.Time) error {
 	next := *last
 	next.Schedule = d.Remember
 	a.known.set(next)
+	return nil
+}
+
+// create creates the Backup that is due, if any.
+func (a *Archivist) create(ctx context.Context, plan string, d decision) error {
+	if d.Again {
+		// It may go on, or wait for something that another one would wait for, too.
+		list, err := a.kube.ScheduledBackups(ctx, plan)
+		if err != nil || slices.ContainsFunc(list, func(b v1alpha1.Backup) bool { return !b.Status.Phase.Final() }) {
+			return err
+		}
+	}
+	if d.Backup == "" {
+		return nil
+	}
+	name := plan + "-" + d.At.UTC().Format("200601021504")
+	if err := a.kube.CreateBackup(ctx, plan, name, d.Backup); err != nil {
+		return err
+	}
+	a.log.Info("A backup is due", "backup", name, "type", string(d.Backup))
 	return nil
 }
 

@@ -245,8 +245,12 @@ func progress(intent instance.OperationReport, number int, reports map[string]in
 	if name, primary, found := instance.Primary(ours); found {
 		intent.Phase, intent.Reason = v1alpha1.OperationSucceeded, ""
 		intent.NewPrimary, intent.TimelineAfter = name, primary.Timeline
-		intent.Message = fmt.Sprintf("%s is the primary of the restored database, on timeline %d. What was there before is kept until %s: a Restore with keptIncarnation %s brings it back.",
-			name, primary.Timeline, intent.KeptUntil.Format(time.RFC3339), intent.OldIncarnation)
+		what := "the restored database"
+		if intent.Backup == "" {
+			what = "the database that was kept"
+		}
+		intent.Message = fmt.Sprintf("%s is the primary of %s, on timeline %d. What was there before is kept until %s: a Restore with keptIncarnation %s brings it back.",
+			name, what, primary.Timeline, intent.KeptUntil.Format(time.RFC3339), intent.OldIncarnation)
 		return intent, ""
 	}
 	for _, r := range ours {

@@ -13,7 +13,7 @@ import (
 
 func TestProgress(t *testing.T) {
 	until := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
-	begun := instance.OperationReport{Phase: v1alpha1.OperationInProgress, OldIncarnation: "old", NewIncarnation: "new", KeptUntil: &until}
+	begun := instance.OperationReport{Phase: v1alpha1.OperationInProgress, OldIncarnation: "old", NewIncarnation: "new", Backup: "label", KeptUntil: &until}
 	primary := func(incarnation int) instance.Report {
 		return instance.Report{Incarnation: incarnation, Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 4}
 	}

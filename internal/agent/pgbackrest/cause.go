@@ -59,6 +59,7 @@ func symptoms() []symptom {
 		{mark(`unable to find primary cluster`), "no instance is the primary. It is tried again"},
 		{mark(`unable to find standby cluster|unable to find standby`), "no standby runs that could be read"},
 		{mark(`has a stanza-create been performed`), "the repository is not there any more: somebody has removed it. If that was meant, delete the BackupPlan and create it again; otherwise put it back"},
+		{mark(`HTTP request failed with (403 \([^)]*\))`), "the store does not let these credentials in (%s). Give them the right to list, read, write and delete objects below key in the bucket, and check that the bucket is yours"},
 		{mark(`HTTP request failed with (\d+ \([^)]*\))`), "the store refuses a request (%s). Look at the store's own log for the reason"},
 		{mark(`unable to acquire lock`), "another command of pgBackRest's is running. It is tried again"},
 		{mark(`time is up`), "the store did not answer in time. Look whether it runs, and how fast it is"},

@@ -145,22 +145,12 @@ func (a *Agent) openVolume(ctx context.Context) (_ *volume.Volume, since time.Ti
 	}
 	since = time.Now()
 	for {
-		vol, err := volume.Open(instance.FolderVolume, a.current().Version, a.incarnation, rand.Reader)
+		vol, err := a.tryVolume(ctx)
 		if err == nil {
 			return vol, since, nil
 		}
 		if !isRefusal(err) {
 			return nil, since, err
-		}
-		if errors.Is(err, volume.ErrOlderIncarnation) {
-			err = errors.Join(err, a.remindOf(ctx, vol.Identity().Record))
-		}
-		if errors.Is(err, volume.ErrDataMissing) {
-			forgotten, forgetErr := a.forgetMissing(ctx, vol)
-			if forgotten && forgetErr == nil {
-				return vol, since, nil
-			}
-			err = errors.Join(err, forgetErr)
 		}
 		a.reportWaiting(ctx, "DataVolumeRefused", fmt.Sprintf("The instance does not start: %s.", err))
 		select {
@@ -169,6 +159,22 @@ func (a *Agent) openVolume(ctx context.Context) (_ *volume.Volume, since time.Ti
 		case <-time.After(refusedRetry):
 		}
 	}
+}
+
+// tryVolume opens the volume, after it has done about it what can be done without a person.
+func (a *Agent) tryVolume(ctx context.Context) (*volume.Volume, error) {
+	vol, err := volume.Open(instance.FolderVolume, a.current().Version, a.incarnation, rand.Reader)
+	switch {
+	case errors.Is(err, volume.ErrOlderIncarnation):
+		return nil, errors.Join(err, a.remindOf(ctx, vol.Identity().Record))
+	case errors.Is(err, volume.ErrDataMissing):
+		forgotten, forgetErr := a.forgetMissing(ctx, vol)
+		if forgotten && forgetErr == nil {
+			return vol, nil
+		}
+		return nil, errors.Join(err, forgetErr)
+	}
+	return vol, err
 }
 
 // isRefusal says whether a volume is as it is, and must not be used.

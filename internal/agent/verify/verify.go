@@ -102,13 +102,12 @@ func (v *Verifier) Run(ctx context.Context) error {
 func (v *Verifier) wait(ctx context.Context) (*place, string, error) {
 	for began := time.Now(); ; {
 		p, waits, err := v.prepare(ctx)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, "", err
-		}
-		if waits == "" && p.Known.Verifications.Handles(v.task, p.repository()) {
+		case waits == "" && p.Known.Verifications.Handles(v.task, p.repository()):
 			return nil, "", nil
-		}
-		if waits == "" {
+		case waits == "":
 			if waits = v.lock.Take(ctx); waits == "" {
 				return p, "", nil
 			}
@@ -144,7 +143,7 @@ func (v *Verifier) prepare(ctx context.Context) (*place, string, error) {
 	if mounted == nil {
 		return nil, "Waiting for the BackupPlan.", nil
 	}
-	if record.Archive == nil || record.Birth == nil || record.Archive.Repository != mounted.Repository.ID() {
+	if record.Archive == nil || record.Alive() == nil || record.Archive.Repository != mounted.Repository.ID() {
 		return nil, "Waiting for the first WAL in the repository.", nil
 	}
 	return &place{Mounted: *mounted, Incarnation: record.Birth.Incarnation, Since: record.Archive.Since, Known: known}, "", nil
