@@ -1,0 +1,71 @@
+//go:build e2e
+
+package databases
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
+	"github.com/xdbcluster/xdbcluster/test/cluster/objectstore"
+	"github.com/xdbcluster/xdbcluster/test/cluster/process"
+)
+
+// storeAway is how long the object store is away.
+const storeAway = 10 * time.Minute
+
+// TestStoreAway kills the object store under load: the database goes on with the primary that it has, and once the store is back
+// everything is archived that was written meanwhile. It disturbs every other test of backups, so it runs alone.
+func TestStoreAway(t *testing.T) {
+	s := newScene(t)
+	d := s.create("source", clusterSpec("17", 1))
+	d.plan(map[string]any{"backupLocation": s.store()})
+	d.waitScheduled()
+	w := d.write()
+	primary := d.waitPrimary("")
+
+	cluster := localCluster()
+	t.Cleanup(func() {
+		if err := cluster.Up(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	since := time.Now()
+	if err := (process.Supervisor{Folder: layout.Processes()}).Kill(objectstore.Program); err != nil {
+		t.Fatal(err)
+	}
+	d.sql("SELECT pg_switch_wal()")
+	d.waitIncident("ArchivingFails", "does not answer")
+	for time.Since(since) < storeAway {
+		d.sql("CREATE TABLE IF NOT EXISTS filling (t text); INSERT INTO filling SELECT repeat('x', 1000) FROM generate_series(1, 1000); SELECT pg_switch_wal()")
+		time.Sleep(10 * time.Second)
+	}
+	d.sql("CREATE TABLE kept AS SELECT 1 AS n")
+	t.Logf("no object store for %s: no row was acknowledged for %s", storeAway, w.gap(since))
+	if gap := w.gap(since); gap > 10*time.Second {
+		t.Errorf("no row was acknowledged for %s; want that the primary goes on", gap)
+	}
+	if now := d.waitPrimary(""); now != primary {
+		t.Errorf("the primary is %s; want %s as before", now, primary)
+	}
+
+	t.Log("It is back")
+	if err := cluster.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.waitArchived()
+	d.eventually(backupLimit, "The claim names no incident any more", func(context.Context) (string, bool) {
+		incidents := d.status().CriticalIncidents
+		return fmt.Sprint(incidents), !slices.ContainsFunc(incidents, func(i v1alpha1.CriticalIncident) bool { return i.Code == "ArchivingFails" })
+	})
+	w.check()
+	clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{}))
+	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
+		t.Errorf("what was written while the store was away is not in its archive: %s rows", got)
+	}
+}
