@@ -124,7 +124,7 @@ func (a *Archivist) create(ctx context.Context, plan string, d decision) error {
 	if d.Backup == "" {
 		return nil
 	}
-	name := plan + "-" + d.At.UTC().Format("200601021504")
+	name := plan + "-" + d.At.UTC().Format("060102150405") // Two first backups, of a database before and after a restore, may be due in a minute.
 	if err := a.kube.CreateBackup(ctx, plan, name, d.Backup); err != nil {
 		return err
 	}
