@@ -30,7 +30,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 		Status:     status,
 		Conditions: progress(b, p).Conditions(),
 		Events:     progress(b, p).Events(string(seen.Phase)),
-		Requires:   requires(b, p, in.Now),
+		Requires:   requires(b, seen, p, in.Now),
 		TTL:        p.CallAgain,
 	}, nil
 }

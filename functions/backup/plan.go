@@ -117,16 +117,21 @@ func started(seen facts) plan {
 	return p
 }
 
-// requires asks for what a Job needs until it has come to its end, and from then on for what tells whether the backup is still
-// there, as soon as it need not be.
-func requires(b request, p plan, now time.Time) map[string]compose.Selector {
+// requires asks for what a Job needs until that has said how it ended, and from then on for what tells whether the backup is still
+// there, as soon as it need not be. What is asked for must not follow from what was answered: Crossplane asks until the answer
+// changes nothing.
+func requires(b request, seen facts, p plan, now time.Time) map[string]compose.Selector {
 	core := func(kind, name string) compose.Selector {
 		return compose.Selector{APIVersion: "v1", Kind: kind, Namespace: b.Namespace, Name: name}
 	}
-	if p.Report.Phase == v1alpha1.BackupSucceeded && !now.Before(p.expiry()) {
+	said := v1alpha1.BackupPending
+	if seen.Report != nil {
+		said = seen.Report.Phase
+	}
+	if said == v1alpha1.BackupSucceeded && !now.Before(p.expiry()) {
 		return map[string]compose.Selector{requiredInventory: core("ConfigMap", b.Cluster.Inventory())}
 	}
-	if p.Report.Phase.Final() {
+	if said.Final() || seen.Failed {
 		return nil
 	}
 	return map[string]compose.Selector{

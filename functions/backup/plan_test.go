@@ -128,7 +128,7 @@ func TestMakePlan(t *testing.T) {
 		"Expired": {
 			reason: "One that is no longer in the repository says so.",
 			args:   args{ask, facts{Report: taken(25 * time.Hour), Stored: map[string]bool{"other": true}}},
-			want:   want{Phase: v1alpha1.BackupExpired, Reason: reasonExpired, Ready: true, CallAgain: callAgain},
+			want:   want{Phase: v1alpha1.BackupExpired, Reason: reasonExpired, Ready: true, CallAgain: callAgain, Asks: 1},
 		},
 	}
 	for name, tc := range cases {
@@ -136,7 +136,7 @@ func TestMakePlan(t *testing.T) {
 			p := makePlan(tc.args.request, tc.args.seen, now)
 			got := want{
 				Phase: p.Report.Phase, Reason: p.Report.Reason, Rights: p.Rights, Job: p.Job, CallAgain: p.CallAgain,
-				Ready: p.Ready(tc.args.request), Stalled: p.Stalled(tc.args.request), Asks: len(requires(tc.args.request, p, now)),
+				Ready: p.Ready(tc.args.request), Stalled: p.Stalled(tc.args.request), Asks: len(requires(tc.args.request, tc.args.seen, p, now)),
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("\n%s\nmakePlan(...): -want, +got:\n%s", tc.reason, diff)

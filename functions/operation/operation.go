@@ -36,7 +36,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 		Status:     status,
 		Conditions: told.Conditions(),
 		Events:     told.Events(string(seen.Phase)),
-		Requires:   requires(o, p),
+		Requires:   requires(o, seen),
 		TTL:        p.CallAgain,
 	}, nil
 }

@@ -120,9 +120,10 @@ func givenUp(p plan, phase v1alpha1.OperationPhase, reason, message string) plan
 	return p
 }
 
-// requires asks for the cluster's StatefulSet as long as there is something to do.
-func requires(o request, p plan) map[string]compose.Selector {
-	if p.Report.Phase.Final() {
+// requires asks for the cluster's StatefulSet until the Job has said how it ended. What is asked for must not follow from what was
+// answered: Crossplane asks until the answer changes nothing.
+func requires(o request, seen facts) map[string]compose.Selector {
+	if seen.Failed || seen.Report != nil && seen.Report.Phase.Final() {
 		return nil
 	}
 	return map[string]compose.Selector{

@@ -168,3 +168,15 @@ func TestStalled(t *testing.T) {
 		})
 	}
 }
+
+// TestRequires shows that what is asked for stays the same when it is answered: Crossplane gives up otherwise.
+func TestRequires(t *testing.T) {
+	late := request{Cluster: naming.Cluster{Namespace: "shop", Name: "orders"}, Task: instance.Operation{ValidUntil: functiontest.Now().Add(-time.Hour)}}
+	want := requires(late, facts{})
+	if len(want) == 0 {
+		t.Error("nothing is asked for")
+	}
+	if diff := cmp.Diff(want, requires(late, facts{Answered: true})); diff != "" {
+		t.Errorf("-before the answer, +after it:\n%s", diff)
+	}
+}

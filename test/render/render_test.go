@@ -34,9 +34,12 @@ const (
 
 	namespace = "shop"
 
-	// operated is the golden of the cluster that the examples of operations are for.
-	operated = "testdata/dbcluster-available.yaml"
 )
+
+// operated are the goldens of the clusters that the examples of operations are for.
+func operated() []string {
+	return []string{"testdata/dbcluster-available.yaml", "testdata/dbcluster-demo.yaml"}
+}
 
 // rounds is how often an example is rendered until everything is there: what the rest is made from, the instances, and
 // what protects them.
@@ -83,8 +86,8 @@ func claims(t *testing.T, file string) []*unstructured.Unstructured {
 	})
 }
 
-// required returns what the composer may ask for: the Secrets in a file, where its claims are, and the StatefulSet of the
-// cluster that the examples of operations are for.
+// required returns what the composer may ask for: the Secrets in a file, where its claims are, and the StatefulSets of
+// the clusters that the examples of operations are for.
 func required(t *testing.T, file string) []*unstructured.Unstructured {
 	t.Helper()
 	list := ofKind(functiontest.Objects(t, file), "Secret")
@@ -92,16 +95,18 @@ func required(t *testing.T, file string) []*unstructured.Unstructured {
 		s.SetNamespace(namespace)
 		encode(t, s)
 	}
-	raw, err := os.ReadFile(operated)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rendered []map[string]any
-	if err := yaml.Unmarshal(raw, &rendered); err != nil {
-		t.Fatal(err)
-	}
-	for _, object := range rendered {
-		list = append(list, ofKind([]*unstructured.Unstructured{{Object: object}}, "StatefulSet")...)
+	for _, golden := range operated() {
+		raw, err := os.ReadFile(golden) //nolint:gosec // A golden of this test.
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rendered []map[string]any
+		if err := yaml.Unmarshal(raw, &rendered); err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range rendered {
+			list = append(list, ofKind([]*unstructured.Unstructured{{Object: object}}, "StatefulSet")...)
+		}
 	}
 	return list
 }
