@@ -1,7 +1,6 @@
 package backupplan
 
 import (
-	"fmt"
 	"strings"
 
 	applycoordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
@@ -14,9 +13,9 @@ import (
 )
 
 // objects returns every object that a plan is to have. All are named by the DBCluster, so that it cannot have two plans.
-func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
+func objects(r request, seen facts, p plan) map[string]compose.Object {
 	if !p.Shared {
-		return nil, nil
+		return nil
 	}
 	shapes := map[string]any{
 		naming.ObjectRepository: repositorySecret(r, p),
@@ -29,13 +28,9 @@ func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
 	}
 	contents := make(map[string]compose.Object, len(shapes))
 	for name, shape := range shapes {
-		content, err := compose.Content(shape)
-		if err != nil {
-			return nil, fmt.Errorf("cannot shape object %q: %w", name, err)
-		}
-		contents[name] = compose.Object{Content: content, Ready: name != naming.ObjectRepository || seen.Repository != nil}
+		contents[name] = compose.Object{Content: shape, Ready: name != naming.ObjectRepository || seen.Repository != nil}
 	}
-	return contents, nil
+	return contents
 }
 
 // repositorySecret tells the instances and the Jobs where backups are kept and how to get in.

@@ -16,8 +16,8 @@ import (
 const archiveUnknown = "Unknown"
 
 // status explains the plan to people. It decides nothing.
-func status(r request, seen facts, p plan) (map[string]any, error) {
-	s := v1alpha1.BackupPlanStatus{Phase: p.Phase, Archive: &v1alpha1.ArchiveStatus{State: archiveUnknown}}
+func status(r request, seen facts, p plan) *v1alpha1.BackupPlanStatus {
+	s := &v1alpha1.BackupPlanStatus{Phase: p.Phase, Archive: &v1alpha1.ArchiveStatus{State: archiveUnknown}}
 	if !p.Next.IsZero() {
 		s.NextBackupTime = kubeTime(p.Next)
 	}
@@ -39,7 +39,7 @@ func status(r request, seen facts, p plan) (map[string]any, error) {
 		s.LastBackupTime = kubeTime(newest.Stop)
 		s.RecoveryWindow = window(r, seen, p, current)
 	}
-	return compose.Content(&s)
+	return s
 }
 
 func repository(r request, seen facts, p plan) *v1alpha1.RepositoryStatus {

@@ -41,8 +41,8 @@ type Output struct {
 	// Incomplete says that objects are still to come, so that the composite is not ready though every object in Objects is.
 	Incomplete bool
 
-	// Status of the composite.
-	Status map[string]any
+	// Status of the composite: a struct with pointers and omitempty.
+	Status any
 
 	// Conditions of the composite and of its claim.
 	Conditions []Condition
@@ -59,8 +59,10 @@ type Output struct {
 
 // An Object is a composed resource.
 type Object struct {
-	// Content of the object, without a status and without zero values.
-	Content map[string]any
+	// Content of the object, without a status: one of client-go's apply configurations, a struct with pointers and omitempty
+	// like them, or a map. Unlike the API's own types they have no zero values: Crossplane would own, and set back for ever,
+	// every field that is in here.
+	Content any
 
 	// Ready says that the object is seen to be what it should be.
 	Ready bool

@@ -21,7 +21,7 @@ type golden struct {
 	Conditions []compose.Condition         `json:"conditions,omitempty"`
 	Events     []compose.Event             `json:"events,omitempty"`
 	Requires   map[string]compose.Selector `json:"requires,omitempty"`
-	Status     map[string]any              `json:"status,omitempty"`
+	Status     any                         `json:"status,omitempty"`
 	Objects    map[string]compose.Object   `json:"objects,omitempty"`
 }
 
@@ -54,7 +54,8 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 	t.Helper()
 	identities := map[string]string{}
 	for name, o := range out.Objects {
-		kind, object := text(o.Content, "kind"), text(o.Content, "metadata", "name")
+		content := functiontest.Content(t, o.Content)
+		kind, object := text(content, "kind"), text(content, "metadata", "name")
 		if other, taken := identities[kind+"/"+object]; taken {
 			t.Errorf("%s and %s are both the %s %s", name, other, kind, object)
 		}
@@ -62,7 +63,7 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 		if len(object) > 63 {
 			t.Errorf("%s is called %s, which has %d characters", name, object, len(object))
 		}
-		if _, ok := o.Content["status"]; ok {
+		if _, ok := content["status"]; ok {
 			t.Errorf("%s has a status, which is its controller's", name)
 		}
 	}
@@ -73,7 +74,7 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 	}
 	for _, name := range []string{naming.ObjectAuthority, naming.ObjectCredentials} {
 		if observed := in.Observed[name]; observed != nil {
-			if diff := cmp.Diff(observed.Object["data"], out.Objects[name].Content["data"]); diff != "" {
+			if diff := cmp.Diff(observed.Object["data"], functiontest.Content(t, out.Objects[name].Content)["data"]); diff != "" {
 				t.Errorf("%s would change (-observed +desired):\n%s", name, diff)
 			}
 		}

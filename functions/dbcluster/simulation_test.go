@@ -73,7 +73,7 @@ func (w *world) call(observed map[string]*unstructured.Unstructured, required ma
 	if err != nil {
 		w.t.Fatalf("call %d: %v", w.calls, err)
 	}
-	refused, deleted := w.plane.Apply(observed, out)
+	refused, deleted := w.plane.Apply(w.t, observed, out)
 	w.refer(out)
 	return out, refused, deleted
 }
@@ -82,7 +82,8 @@ func (w *world) call(observed map[string]*unstructured.Unstructured, required ma
 func (w *world) refer(out compose.Output) {
 	refs := make([]any, 0, len(out.Objects))
 	for _, o := range out.Objects {
-		refs = append(refs, map[string]any{"apiVersion": o.Content["apiVersion"], "kind": o.Content["kind"]})
+		content := functiontest.Content(w.t, o.Content)
+		refs = append(refs, map[string]any{"apiVersion": content["apiVersion"], "kind": content["kind"]})
 	}
 	if err := unstructured.SetNestedSlice(w.xr.Object, refs, "spec", "resourceRefs"); err != nil {
 		w.t.Fatal(err)
@@ -138,10 +139,9 @@ func TestCreation(t *testing.T) {
 	w.settle()
 	done, _, _ := w.call(w.plane.Observed(), nil)
 
-	state, _, _ := unstructured.NestedString(done.Status, "rollout", "state")
-	message, _, _ := unstructured.NestedString(done.Status, "rollout", "message")
-	if state != "Complete" || done.Status["phase"] != "Running" {
-		t.Errorf("settled: rollout is %s (%s) and phase %s, want Complete and Running", state, message, done.Status["phase"])
+	status := functiontest.Content(t, done.Status)
+	if state := text(status, "rollout", "state"); state != "Complete" || status["phase"] != "Running" {
+		t.Errorf("settled: rollout is %s (%s) and phase %s, want Complete and Running", state, text(status, "rollout", "message"), status["phase"])
 	}
 	for name, o := range done.Objects {
 		if !o.Ready {
@@ -271,10 +271,9 @@ func (w *world) checkConverges() {
 		out, _, _ = w.call(w.plane.Observed(), nil)
 		w.settle()
 	}
-	state, _, _ := unstructured.NestedString(out.Status, "rollout", "state")
-	if state != "Complete" {
-		message, _, _ := unstructured.NestedString(out.Status, "rollout", "message")
-		w.t.Fatalf("the rollout is %s at the end: %s", state, message)
+	status := functiontest.Content(w.t, out.Status)
+	if state := text(status, "rollout", "state"); state != "Complete" {
+		w.t.Fatalf("the rollout is %s at the end: %s", state, text(status, "rollout", "message"))
 	}
 }
 

@@ -29,12 +29,12 @@ const (
 )
 
 // status explains the cluster to people. It decides nothing.
-func status(c cluster, seen facts, p plan, r rollout, primaries succession, now time.Time) (map[string]any, error) {
+func status(c cluster, seen facts, p plan, r rollout, primaries succession, now time.Time) (*v1alpha1.DBClusterStatus, error) {
 	given, err := json.Marshal(c.Given)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the spec: %w", err)
 	}
-	s := v1alpha1.DBClusterStatus{
+	s := &v1alpha1.DBClusterStatus{
 		Phase:             phase(c, seen, p, r),
 		Rollout:           &v1alpha1.RolloutStatus{State: r.State, Message: r.Message, ObservedSpec: runtime.RawExtension{Raw: given}},
 		Endpoints:         endpoints(c),
@@ -54,7 +54,7 @@ func status(c cluster, seen facts, p plan, r rollout, primaries succession, now 
 		s.Parameters = &v1alpha1.ParametersStatus{InForce: leader.Parameters, LastChange: string(leader.AppliedBy)}
 		s.Durability = durability(c, leader.Report)
 	}
-	return compose.Content(&s)
+	return s, nil
 }
 
 func endpoints(c cluster) *v1alpha1.EndpointsStatus {

@@ -4,6 +4,7 @@ package functiontest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -81,6 +82,20 @@ func Config() map[string]any {
 		"kind":       "PlatformDefaults",
 		"images":     map[string]any{"15": "registry.example.org/postgresql:15", "17": "registry.example.org/postgresql:17"},
 	}
+}
+
+// Content returns what is in an object or a status that a composer returned, as the API server would read it.
+func Content(t testing.TB, typed any) map[string]any {
+	t.Helper()
+	b, err := json.Marshal(typed)
+	if err != nil {
+		t.Fatalf("cannot encode %T: %v", typed, err)
+	}
+	var content map[string]any
+	if err := json.Unmarshal(b, &content); err != nil {
+		t.Fatalf("%T is no object: %v", typed, err)
+	}
+	return content
 }
 
 // Objects reads a file of YAML documents. A file that does not exist holds none.

@@ -95,26 +95,23 @@ func ObserveInstances(set *unstructured.Unstructured) *Instances {
 
 // Objects returns the desired form of a Job's surroundings: the ConfigMap that it reports in, which has no data here because
 // the Job writes it, and its rights, as long as it is to have any.
-func Objects(o naming.Operation, seen Seen, rights []*applyrbacv1.PolicyRuleApplyConfiguration) (map[string]compose.Object, error) {
-	shapes := map[string]any{naming.ObjectReport: applycorev1.ConfigMap(o.Objects(), o.Namespace).WithLabels(o.Labels())}
+func Objects(o naming.Operation, seen Seen, rights []*applyrbacv1.PolicyRuleApplyConfiguration) map[string]compose.Object {
+	objects := map[string]compose.Object{
+		naming.ObjectReport: ready(applycorev1.ConfigMap(o.Objects(), o.Namespace).WithLabels(o.Labels())),
+	}
 	if len(rights) > 0 {
-		shapes[naming.ObjectServiceAccount] = applycorev1.ServiceAccount(o.Objects(), o.Namespace).
-			WithLabels(o.Labels()).WithAutomountServiceAccountToken(false)
-		shapes[naming.ObjectRole] = applyrbacv1.Role(o.Objects(), o.Namespace).WithLabels(o.Labels()).WithRules(rights...)
+		objects[naming.ObjectServiceAccount] = ready(applycorev1.ServiceAccount(o.Objects(), o.Namespace).
+			WithLabels(o.Labels()).WithAutomountServiceAccountToken(false))
+		objects[naming.ObjectRole] = ready(applyrbacv1.Role(o.Objects(), o.Namespace).WithLabels(o.Labels()).WithRules(rights...))
 	}
 	if len(rights) > 0 && seen.Granted {
-		shapes[naming.ObjectRoleBinding] = roleBinding(o)
+		objects[naming.ObjectRoleBinding] = ready(roleBinding(o))
 	}
-	contents := make(map[string]compose.Object, len(shapes)+1)
-	for name, shape := range shapes {
-		content, err := compose.Content(shape)
-		if err != nil {
-			return nil, fmt.Errorf("cannot shape object %q: %w", name, err)
-		}
-		contents[name] = compose.Object{Content: content, Ready: true}
-	}
-	return contents, nil
+	return objects
 }
+
+// ready returns an object that nothing waits for.
+func ready(content any) compose.Object { return compose.Object{Content: content, Ready: true} }
 
 func roleBinding(o naming.Operation) *applyrbacv1.RoleBindingApplyConfiguration {
 	return applyrbacv1.RoleBinding(o.Objects(), o.Namespace).
@@ -130,31 +127,23 @@ func Existing(o naming.Operation, job *unstructured.Unstructured) (compose.Objec
 	if err != nil {
 		return compose.Object{}, fmt.Errorf("cannot read the Job: %w", err)
 	}
-	labels := map[string]any{}
-	for key, value := range o.Labels() {
-		labels[key] = value
-	}
-	return compose.Object{Ready: true, Content: map[string]any{
+	return ready(map[string]any{
 		"apiVersion": "batch/v1", "kind": "Job",
-		"metadata": map[string]any{"name": o.Objects(), "namespace": o.Namespace, "labels": labels},
+		"metadata": map[string]any{"name": o.Objects(), "namespace": o.Namespace, "labels": o.Labels()},
 		"spec":     spec,
-	}}, nil
+	}), nil
 }
 
 // New returns the desired form of a Job that is to be made: its Pod, which may talk to the cluster's instances, is started
 // again as often as attempts says.
-func New(o naming.Operation, c naming.Cluster, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
+func New(o naming.Operation, c naming.Cluster, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) compose.Object {
 	labels := o.Labels()
 	labels[naming.LabelOperation] = c.Name
-	content, err := compose.Content(applybatchv1.Job(o.Objects(), o.Namespace).
+	return ready(applybatchv1.Job(o.Objects(), o.Namespace).
 		WithLabels(o.Labels()).
 		WithSpec(applybatchv1.JobSpec().
 			WithBackoffLimit(attempts).
 			WithTemplate(applycorev1.PodTemplateSpec().WithLabels(labels).WithSpec(spec))))
-	if err != nil {
-		return compose.Object{}, fmt.Errorf("cannot shape the Job: %w", err)
-	}
-	return compose.Object{Ready: true, Content: content}, nil
 }
 
 // Rule returns the right to do something with objects of the core group by their names.

@@ -133,7 +133,7 @@ func TestComposeKeepsJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(in.Observed[naming.ObjectJob].Object["spec"], out.Objects[naming.ObjectJob].Content["spec"]); diff != "" {
+	if diff := cmp.Diff(in.Observed[naming.ObjectJob].Object["spec"], functiontest.Content(t, out.Objects[naming.ObjectJob].Content)["spec"]); diff != "" {
 		t.Errorf("the Job would change (-observed +desired):\n%s", diff)
 	}
 	if out.Incomplete != true || out.Requires[requiredInstances] != (compose.Selector{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "shop", Name: "orders"}) {

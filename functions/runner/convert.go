@@ -65,22 +65,24 @@ func explain(rsp *fnv1.RunFunctionResponse, out compose.Output) {
 
 // desire writes the desired state.
 func desire(rsp *fnv1.RunFunctionResponse, xr *unstructured.Unstructured, out compose.Output) error {
-	status, err := structpb.NewStruct(map[string]any{
-		"apiVersion": xr.GetAPIVersion(), "kind": xr.GetKind(), "status": out.Status,
-	})
+	status, err := structOf(out.Status)
 	if err != nil {
 		return fmt.Errorf("cannot convert the status: %w", err)
 	}
 	resources := make(map[string]*fnv1.Resource, len(out.Objects))
 	for name, o := range out.Objects {
-		s, err := structpb.NewStruct(o.Content)
+		s, err := structOf(o.Content)
 		if err != nil {
 			return fmt.Errorf("cannot convert object %q: %w", name, err)
 		}
 		resources[name] = &fnv1.Resource{Resource: s, Ready: ready(o.Ready)}
 	}
 
-	composite := &fnv1.Resource{Resource: status}
+	composite := &fnv1.Resource{Resource: &structpb.Struct{Fields: map[string]*structpb.Value{
+		"apiVersion": structpb.NewStringValue(xr.GetAPIVersion()),
+		"kind":       structpb.NewStringValue(xr.GetKind()),
+		"status":     structpb.NewStructValue(status),
+	}}}
 	if out.Incomplete {
 		composite.Ready = fnv1.Ready_READY_FALSE
 	}

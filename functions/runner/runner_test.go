@@ -31,7 +31,7 @@ func request(t testing.TB, name string) *fnv1.RunFunctionRequest {
 	in := functiontest.Load(t, filepath.Join(testdata, name))
 	req := &fnv1.RunFunctionRequest{
 		Meta:              &fnv1.RequestMeta{Tag: name},
-		Input:             structOf(t, in.Config),
+		Input:             protobuf(t, in.Config),
 		Observed:          &fnv1.State{Composite: resourceOf(t, in.Composite), Resources: map[string]*fnv1.Resource{}},
 		RequiredResources: map[string]*fnv1.Resources{},
 	}
@@ -50,10 +50,10 @@ func request(t testing.TB, name string) *fnv1.RunFunctionRequest {
 
 func resourceOf(t testing.TB, o *unstructured.Unstructured) *fnv1.Resource {
 	t.Helper()
-	return &fnv1.Resource{Resource: structOf(t, o.Object)}
+	return &fnv1.Resource{Resource: protobuf(t, o.Object)}
 }
 
-func structOf(t testing.TB, content map[string]any) *structpb.Struct {
+func protobuf(t testing.TB, content map[string]any) *structpb.Struct {
 	t.Helper()
 	s, err := structpb.NewStruct(content)
 	if err != nil {
@@ -73,7 +73,7 @@ func fatal(rsp *fnv1.RunFunctionResponse) string {
 }
 
 func TestRunFunction(t *testing.T) {
-	other := structOf(t, map[string]any{"apiVersion": "xdbcluster.io/v1alpha1", "kind": "XSomething"})
+	other := protobuf(t, map[string]any{"apiVersion": "xdbcluster.io/v1alpha1", "kind": "XSomething"})
 	cases := map[string]struct {
 		reason string
 		req    *fnv1.RunFunctionRequest
