@@ -32,9 +32,8 @@ func objects(b request, seen facts, p plan) (map[string]compose.Object, error) {
 		return contents, nil
 	}
 	if seen.Job != nil {
-		existing, err := jobs.Existing(b.Operation, seen.Job)
-		contents[naming.ObjectJob] = existing
-		return contents, err
+		contents[naming.ObjectJob] = jobs.Existing(b.Operation, seen.Job)
+		return contents, nil
 	}
 	spec, err := podSpec(b, *seen.Instances)
 	if err != nil {

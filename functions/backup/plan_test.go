@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/functiontest"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/jobs"
@@ -24,7 +24,7 @@ func TestMakePlan(t *testing.T) {
 	acknowledged := ask
 	acknowledged.Acknowledged = true
 	there := &jobs.Instances{Image: "postgresql:17", Certificate: "orders-tls", Credentials: "orders-credentials-1"}
-	job := &unstructured.Unstructured{Object: map[string]any{}}
+	job := &compose.Resource{}
 	said := func(phase v1alpha1.BackupPhase) *instance.BackupReport {
 		return &instance.BackupReport{Phase: phase, Message: "It says so."}
 	}

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
@@ -66,19 +64,18 @@ func observe(in compose.Input, r request) facts {
 		Conditions:  compose.ObserveConditions(in.Composite),
 	}
 	for _, secret := range in.Required[requiredRepository] {
-		if plan := secret.GetLabels()[naming.LabelBackupPlan]; plan != r.Plan {
+		if plan := secret.Text("metadata", "labels", naming.LabelBackupPlan); plan != r.Plan {
 			f.Rival = plan
 		}
 	}
-	var found []*unstructured.Unstructured
+	var found []*compose.Resource
 	found, f.ClusterAnswered = in.Required[requiredCluster]
 	for _, cluster := range found {
 		f.ClusterFound = true
-		f.Stopped, _, _ = unstructured.NestedBool(cluster.Object, "spec", "primarySpec", "isStopped")
+		f.Stopped = cluster.True("spec", "primarySpec", "isStopped")
 	}
 	for _, reports := range in.Required[requiredReports] {
-		data, _, _ := unstructured.NestedMap(reports.Object, "data")
-		if _, primary, ok := instance.Primary(instance.ParseReports(data)); ok {
+		if _, primary, ok := instance.Primary(instance.ParseReports(reports.Texts("data"))); ok {
 			f.Archive, f.Incidents = primary.Archive, primary.Incidents
 		}
 	}
@@ -86,20 +83,16 @@ func observe(in compose.Input, r request) facts {
 }
 
 // refersToSecret says whether the composite lists a Secret among its objects.
-func refersToSecret(xr *unstructured.Unstructured) bool {
-	refs, _, _ := unstructured.NestedSlice(xr.Object, "spec", "resourceRefs")
-	return slices.ContainsFunc(refs, func(ref any) bool {
-		r, ok := ref.(map[string]any)
-		return ok && r["kind"] == "Secret"
-	})
+func refersToSecret(xr *compose.Resource) bool {
+	return slices.ContainsFunc(xr.Objects("spec", "resourceRefs"), func(ref *compose.Resource) bool { return ref.Text("kind") == "Secret" })
 }
 
 // observeInventory returns nil for what cannot be read.
-func observeInventory(configMap *unstructured.Unstructured) *instance.Inventory {
+func observeInventory(configMap *compose.Resource) *instance.Inventory {
 	if configMap == nil {
 		return nil
 	}
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.InventoryKey)
+	text := configMap.Text("data", instance.InventoryKey)
 	inventory := &instance.Inventory{}
 	if err := json.Unmarshal([]byte(text), inventory); err != nil {
 		return nil

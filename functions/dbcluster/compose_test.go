@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/functiontest"
@@ -55,7 +56,8 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 	identities := map[string]string{}
 	for name, o := range out.Objects {
 		content := functiontest.Content(t, o.Content)
-		kind, object := text(content, "kind"), text(content, "metadata", "name")
+		kind, _ := content["kind"].(string)
+		object, _, _ := unstructured.NestedString(content, "metadata", "name")
 		if other, taken := identities[kind+"/"+object]; taken {
 			t.Errorf("%s and %s are both the %s %s", name, other, kind, object)
 		}
@@ -74,7 +76,7 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 	}
 	for _, name := range []string{naming.ObjectAuthority, naming.ObjectCredentials} {
 		if observed := in.Observed[name]; observed != nil {
-			if diff := cmp.Diff(observed.Object["data"], functiontest.Content(t, out.Objects[name].Content)["data"]); diff != "" {
+			if diff := cmp.Diff(functiontest.Content(t, observed)["data"], functiontest.Content(t, out.Objects[name].Content)["data"]); diff != "" {
 				t.Errorf("%s would change (-observed +desired):\n%s", name, diff)
 			}
 		}

@@ -64,18 +64,29 @@ primarySpec:
 `
 
 // call composes with the given view of the control plane and applies what comes out.
-func (w *world) call(observed map[string]*unstructured.Unstructured, required map[string][]*unstructured.Unstructured) (compose.Output, []string, []string) {
+func (w *world) call(observed map[string]*unstructured.Unstructured, required map[string][]*compose.Resource) (compose.Output, []string, []string) {
 	w.t.Helper()
 	w.calls++
-	out, err := Compose(compose.Input{
-		Composite: w.xr, Observed: observed, Required: required, Config: functiontest.Config(), Now: w.now, Rand: w.rand,
-	})
+	in := compose.Input{
+		Composite: functiontest.Resource(w.t, w.xr), Observed: map[string]*compose.Resource{}, Required: required,
+		Config: functiontest.Config(w.t), Now: w.now, Rand: w.rand,
+	}
+	for name, o := range observed {
+		in.Observed[name] = functiontest.Resource(w.t, o)
+	}
+	out, err := Compose(in)
 	if err != nil {
 		w.t.Fatalf("call %d: %v", w.calls, err)
 	}
 	refused, deleted := w.plane.Apply(w.t, observed, out)
 	w.refer(out)
 	return out, refused, deleted
+}
+
+// object returns an object that exists as a composer sees it, or nil.
+func (w *world) object(name string) *compose.Resource {
+	w.t.Helper()
+	return functiontest.Resource(w.t, w.plane.Objects[name])
 }
 
 // refer writes the composite's references, as Crossplane does before it applies anything.
@@ -102,7 +113,7 @@ func (w *world) settle() {
 	if !ok {
 		return
 	}
-	replicas := number(set.Object, "spec", "replicas")
+	replicas := w.object(naming.ObjectStatefulSet).Number("spec", "replicas")
 	w.plane.SetStatus(naming.ObjectStatefulSet, map[string]any{
 		"observedGeneration": set.GetGeneration(), "replicas": replicas, "readyReplicas": replicas,
 		"updatedReplicas": replicas, "currentRevision": "demo-1", "updateRevision": "demo-1",
@@ -110,7 +121,7 @@ func (w *world) settle() {
 	if replicas == 0 {
 		return
 	}
-	config := observeConfig(w.plane.Objects[naming.ObjectConfig])
+	config := observeConfig(w.object(naming.ObjectConfig))
 	report, err := json.Marshal(instance.Report{
 		Pod: "uid-0", Node: "node-1", Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1,
 		ServerVersion: "15.20", SystemIdentifier: "7300000000000000000", ParametersHash: config.ParametersHash,
@@ -139,9 +150,9 @@ func TestCreation(t *testing.T) {
 	w.settle()
 	done, _, _ := w.call(w.plane.Observed(), nil)
 
-	status := functiontest.Content(t, done.Status)
-	if state := text(status, "rollout", "state"); state != "Complete" || status["phase"] != "Running" {
-		t.Errorf("settled: rollout is %s (%s) and phase %s, want Complete and Running", state, text(status, "rollout", "message"), status["phase"])
+	status := shown(t, done)
+	if status.Rollout.State != "Complete" || status.Phase != "Running" {
+		t.Errorf("settled: rollout is %s (%s) and phase %s, want Complete and Running", status.Rollout.State, status.Rollout.Message, status.Phase)
 	}
 	for name, o := range done.Objects {
 		if !o.Ready {
@@ -160,7 +171,7 @@ func TestRepeatedCalls(t *testing.T) {
 	want, _, _ := w.call(w.plane.Observed(), nil)
 	for i := range 10 {
 		got, refused, deleted := w.call(w.plane.Observed(), nil)
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(dump(t, want), dump(t, got)); diff != "" {
 			t.Fatalf("call %d differs (-first +this):\n%s", i+1, diff)
 		}
 		if len(refused)+len(deleted) > 0 {
@@ -245,13 +256,13 @@ func (w *world) checkSecrets(step int, authority, credentials *any) {
 			w.t.Fatalf("step %d: the Secret %s changed:\n%s", step, name, diff)
 		}
 	}
-	generated := observeCredentials(w.plane.Objects[naming.ObjectCredentials])
-	if admin := compose.SecretData(w.plane.Objects[naming.ObjectAdmin]); admin != nil && string(admin[instance.KeyAdminPassword]) != generated.Admin {
+	generated := observeCredentials(w.object(naming.ObjectCredentials))
+	if admin := compose.SecretData(w.object(naming.ObjectAdmin)); admin != nil && string(admin[instance.KeyAdminPassword]) != generated.Admin {
 		w.t.Fatalf("step %d: the administrator's password is not the generated one", step)
 	}
-	if data := compose.SecretData(w.plane.Objects[naming.ObjectCertificate]); data != nil {
+	if data := compose.SecretData(w.object(naming.ObjectCertificate)); data != nil {
 		pair := tls.Pair{Certificate: data[instance.KeyCertificate], Key: data[instance.KeyPrivateKey]}
-		ca := observeAuthority(w.plane.Objects[naming.ObjectAuthority])
+		ca := observeAuthority(w.object(naming.ObjectAuthority))
 		notBefore, _, err := tls.Validity(pair.Certificate)
 		if err != nil {
 			w.t.Fatal(err)
@@ -271,10 +282,19 @@ func (w *world) checkConverges() {
 		out, _, _ = w.call(w.plane.Observed(), nil)
 		w.settle()
 	}
-	status := functiontest.Content(w.t, out.Status)
-	if state := text(status, "rollout", "state"); state != "Complete" {
-		w.t.Fatalf("the rollout is %s at the end: %s", state, text(status, "rollout", "message"))
+	if rollout := shown(w.t, out).Rollout; rollout.State != "Complete" {
+		w.t.Fatalf("the rollout is %s at the end: %s", rollout.State, rollout.Message)
 	}
+}
+
+// shown returns the status in an output.
+func shown(t *testing.T, out compose.Output) *shownStatus {
+	t.Helper()
+	status, ok := out.Status.(*shownStatus)
+	if !ok {
+		t.Fatalf("the status is a %T", out.Status)
+	}
+	return status
 }
 
 func dump(t *testing.T, value any) string {

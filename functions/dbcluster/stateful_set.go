@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
@@ -61,7 +62,7 @@ type existingStatefulSet struct {
 type existingStatefulSetSpec struct {
 	*applyappsv1.StatefulSetSpecApplyConfiguration `json:",inline"`
 
-	VolumeClaimTemplates []any `json:"volumeClaimTemplates"`
+	VolumeClaimTemplates []*compose.Resource `json:"volumeClaimTemplates"`
 }
 
 // updateStrategy leaves the order of a rolling update to the primary's agent where there is an order to keep.

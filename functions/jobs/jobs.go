@@ -3,11 +3,9 @@
 package jobs
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	applybatchv1 "k8s.io/client-go/applyconfigurations/batch/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
@@ -20,7 +18,7 @@ import (
 // Seen is what is seen of a Job and its rights.
 type Seen struct {
 	// Job as it is, when it was made, and whether it has given up. Nil when there is none.
-	Job     *unstructured.Unstructured
+	Job     *compose.Resource
 	Created time.Time
 	Failed  bool
 
@@ -40,19 +38,14 @@ func Observe(in compose.Input) Seen {
 		Permitted: in.Observed[naming.ObjectServiceAccount] != nil && in.Observed[naming.ObjectRoleBinding] != nil,
 	}
 	if s.Job != nil {
-		s.Created = s.Job.GetCreationTimestamp().Time
+		s.Created = s.Job.Time("metadata", "creationTimestamp")
 	}
 	return s
 }
 
-func hasFailed(job *unstructured.Unstructured) bool {
-	if job == nil {
-		return false
-	}
-	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
-	return slices.ContainsFunc(conditions, func(item any) bool {
-		c, ok := item.(map[string]any)
-		return ok && c["type"] == "Failed" && c["status"] == "True"
+func hasFailed(job *compose.Resource) bool {
+	return slices.ContainsFunc(job.Objects("status", "conditions"), func(c *compose.Resource) bool {
+		return c.Text("type") == "Failed" && c.Text("status") == "True"
 	})
 }
 
@@ -64,23 +57,16 @@ type Instances struct {
 }
 
 // ObserveInstances returns nil when the StatefulSet is not one of ours.
-func ObserveInstances(set *unstructured.Unstructured) *Instances {
+func ObserveInstances(set *compose.Resource) *Instances {
 	i := &Instances{}
-	path := []string{"spec", "template", "spec"}
-	containers, _, _ := unstructured.NestedSlice(set.Object, append(path, "containers")...)
-	for _, item := range containers {
-		if c, ok := item.(map[string]any); ok && c["name"] == pods.ContainerDatabase {
-			i.Image, _ = c["image"].(string)
+	pod := set.Object("spec", "template", "spec")
+	for _, container := range pod.Objects("containers") {
+		if container.Text("name") == pods.ContainerDatabase {
+			i.Image = container.Text("image")
 		}
 	}
-	volumes, _, _ := unstructured.NestedSlice(set.Object, append(path, "volumes")...)
-	for _, item := range volumes {
-		v, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		secret, _, _ := unstructured.NestedString(v, "secret", "secretName")
-		switch v["name"] {
+	for _, volume := range pod.Objects("volumes") {
+		switch secret := volume.Text("secret", "secretName"); volume.Text("name") {
 		case pods.VolumeTLS:
 			i.Certificate = secret
 		case pods.VolumeCredentials:
@@ -122,16 +108,12 @@ func roleBinding(o naming.Operation) *applyrbacv1.RoleBindingApplyConfiguration 
 
 // Existing returns the desired form of a Job that is there: as it is, because its template cannot change, and the cluster's
 // image may.
-func Existing(o naming.Operation, job *unstructured.Unstructured) (compose.Object, error) {
-	spec, _, err := unstructured.NestedMap(job.Object, "spec")
-	if err != nil {
-		return compose.Object{}, fmt.Errorf("cannot read the Job: %w", err)
-	}
+func Existing(o naming.Operation, job *compose.Resource) compose.Object {
 	return ready(map[string]any{
 		"apiVersion": "batch/v1", "kind": "Job",
 		"metadata": map[string]any{"name": o.Objects(), "namespace": o.Namespace, "labels": o.Labels()},
-		"spec":     spec,
-	}), nil
+		"spec":     job.Object("spec"),
+	})
 }
 
 // New returns the desired form of a Job that is to be made: its Pod, which may talk to the cluster's instances, is started

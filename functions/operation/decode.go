@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -27,21 +25,18 @@ type request struct {
 	Acknowledged bool
 }
 
-func decode(xr *unstructured.Unstructured) (request, error) {
+func decode(xr *compose.Resource) (request, error) {
 	claim, err := compose.ClaimOf(xr)
 	if err != nil {
 		return request{}, err
 	}
-	given, err := compose.Spec(xr)
-	if err != nil {
-		return request{}, err
-	}
+	given := compose.Spec(xr)
 	kind, spec := v1alpha1.KindFailover, v1alpha1.FailoverSpec{}
-	if xr.GetKind() == v1alpha1.KindXSwitchover {
+	if xr.Text("kind") == v1alpha1.KindXSwitchover {
 		kind = v1alpha1.KindSwitchover
-		err = compose.Decode(given, &spec.OperationSpec)
+		err = given.Decode(&spec.OperationSpec)
 	} else {
-		err = compose.Decode(given, &spec)
+		err = given.Decode(&spec)
 	}
 	if err != nil {
 		return request{}, fmt.Errorf("cannot read the spec: %w", err)

@@ -38,9 +38,8 @@ func objects(o request, seen facts, p plan) (map[string]compose.Object, error) {
 		return contents, nil
 	}
 	if seen.Job != nil {
-		existing, err := jobs.Existing(o.Operation, seen.Job)
-		contents[naming.ObjectJob] = existing
-		return contents, err
+		contents[naming.ObjectJob] = jobs.Existing(o.Operation, seen.Job)
+		return contents, nil
 	}
 	spec, err := podSpec(o, *seen.Instances)
 	if err != nil {

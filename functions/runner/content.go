@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
+
+	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
 
 // structOf returns content in protobuf. It gives what Kubernetes' own converter and structpb.NewStruct give together, without
@@ -55,8 +57,12 @@ func valueOfType(v reflect.Value, t *value.TypeReflectCacheEntry) (*structpb.Val
 	}
 }
 
-// valueOfMarshaler returns the value of something that writes its own JSON: a quantity, a time.
+// valueOfMarshaler returns the value of something that writes its own JSON: a quantity, a time. A resource was in protobuf all
+// along.
 func valueOfMarshaler(v reflect.Value, t *value.TypeReflectCacheEntry) (*structpb.Value, error) {
+	if v.Type() == reflect.TypeFor[*compose.Resource]() && !v.IsNil() {
+		return structpb.NewStructValue((*structpb.Struct)(v.UnsafePointer())), nil
+	}
 	content, err := t.ToUnstructured(v)
 	if err != nil {
 		return nil, fmt.Errorf("cannot convert %s: %w", v.Type(), err)

@@ -35,7 +35,7 @@ func TestStructOfOutputs(t *testing.T) {
 	compared := 0
 	for _, dir := range cases(t) {
 		in := functiontest.Load(t, dir)
-		composer, err := composerFor(in.Composite.GetKind())
+		composer, err := composerFor(in.Composite.Text("kind"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -77,7 +77,7 @@ func (r *Runner) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) (r
 	}
 	in.Now, in.Rand = r.now(), r.rand
 
-	composer, err := composerFor(in.Composite.GetKind())
+	composer, err := composerFor(in.Composite.Text("kind"))
 	if err != nil {
 		response.Fatal(rsp, err)
 		return rsp, nil
@@ -86,7 +86,7 @@ func (r *Runner) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) (r
 	out, err := composer(in)
 	explain(rsp, out)
 	if err != nil {
-		r.log.Info("Cannot compose", "composite", in.Composite.GetName(), "error", err.Error())
+		r.log.Info("Cannot compose", "composite", in.Composite.Text("metadata", "name"), "error", err.Error())
 		response.Fatal(rsp, err)
 		return rsp, nil
 	}
