@@ -90,7 +90,7 @@ func RenewAt(notBefore, notAfter time.Time) time.Time {
 
 // CheckAuthority says why a pair cannot be used as an authority any more, if so.
 func CheckAuthority(authority Pair, now time.Time) error {
-	certificate, err := parsePair(authority)
+	certificate, err := parseOwn(authority)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func CheckAuthority(authority Pair, now time.Time) error {
 // CheckLeaf says why an instance must not go on with a certificate, if so: the authority does not vouch for it, it lacks a
 // name, its key is another's, or it is due for renewal.
 func CheckLeaf(leaf Pair, authority []byte, dnsNames []string, now time.Time) error {
-	certificate, err := parsePair(leaf)
+	certificate, err := parseOwn(leaf)
 	if err != nil {
 		return err
 	}
@@ -202,6 +202,23 @@ func newSerial(rand io.Reader) (*big.Int, error) {
 	}
 	b[0] &= 0x7f // A serial number is positive.
 	return new(big.Int).SetBytes(b), nil
+}
+
+// parseOwn returns the certificate of a pair that was made here and whose key belongs to it. It knows the kind of the key, which
+// crypto/tls finds out by trying: that takes longer than all else about a certificate, and this runs on every call.
+func parseOwn(p Pair) (*x509.Certificate, error) {
+	certificate, err := parseCertificate(p.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate cannot be used: %w", err)
+	}
+	key, err := parseKey(p.Key)
+	if err != nil {
+		return nil, fmt.Errorf("the private key cannot be used: %w", err)
+	}
+	if !key.PublicKey.Equal(certificate.PublicKey) {
+		return nil, errors.New("the certificate cannot be used: its private key is another one")
+	}
+	return certificate, nil
 }
 
 // parsePair returns the certificate of a pair whose key belongs to it.
