@@ -30,7 +30,7 @@ func ClaimOf(xr *Resource) (Claim, error) {
 
 // Spec returns what the user gave of a composite's spec: all but the fields that Crossplane adds.
 func Spec(xr *Resource) *Resource {
-	given := maps.Clone((*structpb.Struct)(xr.Object("spec")).GetFields())
+	given := maps.Clone(xr.Object("spec").fields())
 	maps.DeleteFunc(given, func(field string, _ *structpb.Value) bool { return slices.Contains(machinery(), field) })
 	return &Resource{Fields: given}
 }

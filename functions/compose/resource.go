@@ -35,7 +35,7 @@ func (r *Resource) Time(path ...string) time.Time {
 
 // Texts returns the texts of an object: labels, or the data of a ConfigMap.
 func (r *Resource) Texts(path ...string) map[string]string {
-	fields := r.field(path).GetStructValue().GetFields()
+	fields := r.Object(path...).fields()
 	texts := make(map[string]string, len(fields))
 	for name, v := range fields {
 		texts[name] = v.GetStringValue()
@@ -61,12 +61,14 @@ func (r *Resource) Objects(path ...string) []*Resource {
 }
 
 func (r *Resource) field(path []string) *structpb.Value {
-	within, last := (*structpb.Struct)(r), len(path)-1
+	fields, last := r.fields(), len(path)-1
 	for _, name := range path[:last] {
-		within = within.GetFields()[name].GetStructValue()
+		fields = fields[name].GetStructValue().GetFields()
 	}
-	return within.GetFields()[path[last]]
+	return fields[path[last]]
 }
+
+func (r *Resource) fields() map[string]*structpb.Value { return (*structpb.Struct)(r).GetFields() }
 
 // MarshalJSON returns the whole resource in JSON.
 func (r *Resource) MarshalJSON() ([]byte, error) { return json.Marshal((*structpb.Struct)(r).AsMap()) }

@@ -26,13 +26,13 @@ func LookUpSecret(in Input, name string) Lookup {
 
 // SecretData returns what a Secret holds, or nil. What is not base64 is left out: the API server takes nothing else.
 func SecretData(secret *Resource) map[string][]byte {
-	encoded := secret.Texts("data")
+	encoded := secret.Object("data").fields()
 	if len(encoded) == 0 {
 		return nil
 	}
 	data := make(map[string][]byte, len(encoded))
 	for key, text := range encoded {
-		if b, err := base64.StdEncoding.DecodeString(text); err == nil {
+		if b, err := base64.StdEncoding.DecodeString(text.GetStringValue()); err == nil {
 			data[key] = b
 		}
 	}
