@@ -66,6 +66,9 @@ type facts struct {
 
 	// BackupCertificate is the one of Jobs that may read the instances' files.
 	BackupCertificate map[string][]byte
+
+	// Vouched are certificates that need not be verified again.
+	Vouched *tls.Vouched
 }
 
 // Credentials are the passwords that were made for a cluster.
@@ -113,6 +116,8 @@ func observe(in compose.Input) facts {
 		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),
 
 		DefinitionsProtected: observeDefinitions(in.Required),
+
+		Vouched: in.Vouched,
 	}
 	f.Started = f.StatefulSet != nil || refersToStatefulSet(in.Composite)
 	for name, o := range in.Observed {

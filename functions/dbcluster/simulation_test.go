@@ -267,7 +267,7 @@ func (w *world) checkSecrets(step int, authority, credentials *any) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if err := tls.CheckLeaf(pair, ca.Certificate, []string{"demo-rw.shop.svc"}, notBefore); err != nil {
+		if err := tls.CheckLeaf(pair, ca.Certificate, []string{"demo-rw.shop.svc"}, notBefore, nil); err != nil {
 			w.t.Fatalf("step %d: the certificate is not the authority's: %v", step, err)
 		}
 	}

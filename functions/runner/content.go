@@ -110,20 +110,33 @@ func valueOfStruct(v reflect.Value, t *value.TypeReflectCacheEntry) (*structpb.V
 }
 
 func valueOfMap(v reflect.Value) (*structpb.Value, error) {
+	if texts, ok := v.Interface().(map[string]string); ok {
+		return valueOfTexts(texts)
+	}
 	fields := make(map[string]*structpb.Value, v.Len())
-	of := v.Type()
-	key, element, t := reflect.New(of.Key()).Elem(), reflect.New(of.Elem()).Elem(), value.TypeReflectEntryOf(of.Elem())
+	element := value.TypeReflectEntryOf(v.Type().Elem())
 	for entries := v.MapRange(); entries.Next(); {
-		key.SetIterKey(entries)
-		element.SetIterValue(entries)
-		to, err := valueOfType(element, t)
+		key := entries.Key().String()
+		to, err := valueOfType(entries.Value(), element)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", key, err)
 		}
-		if !utf8.ValidString(key.String()) {
+		if !utf8.ValidString(key) {
 			return nil, fmt.Errorf("the key %q is not UTF-8", key)
 		}
-		fields[key.String()] = to
+		fields[key] = to
+	}
+	return newObject(fields), nil
+}
+
+// valueOfTexts does without reflection what nearly every map is: labels and data.
+func valueOfTexts(texts map[string]string) (*structpb.Value, error) {
+	fields := make(map[string]*structpb.Value, len(texts))
+	for key, text := range texts {
+		if !utf8.ValidString(key) || !utf8.ValidString(text) {
+			return nil, fmt.Errorf("the text %q of %q is not UTF-8", text, key)
+		}
+		fields[key] = newText(text)
 	}
 	return newObject(fields), nil
 }
