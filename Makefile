@@ -16,6 +16,8 @@ FAULTS ?= instances nodes random
 # What decides which faults "make chaos" makes, and for how long it does.
 SEED ?= $(shell date +%s)
 MINUTES ?= 30
+# Which S3 servers the provider is tested with.
+STORES ?= versitygw minio
 # How long a fuzz target runs.
 FUZZTIME ?= 60s
 
@@ -35,6 +37,7 @@ test: ## Everything that must pass before a change lands, cheapest first; stops 
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) schema
+	@$(MAKE) test-provider STORES=versitygw
 	@$(MAKE) render
 	@$(MAKE) e2e
 
@@ -92,6 +95,11 @@ unit: ## Run the unit tests with the race detector.
 .PHONY: schema
 schema: ## Check every example, and every claim that must be refused, against the claims' schemas.
 	go test -count=1 ./test/schema/... ./test/gitops/...
+
+.PHONY: test-provider
+test-provider: ## Run the provider against real S3 servers of this machine; STORES=versitygw for one of them.
+	go run ./tools $(STORES)
+	STORES="$(STORES)" go test -count=1 -tags objectstore ./internal/provider/...
 
 .PHONY: render
 render: ## Render every example through Crossplane's real engine and compare with the goldens.

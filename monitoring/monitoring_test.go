@@ -115,7 +115,7 @@ func served(t *testing.T) []string {
 		Replication: &instance.Replication{Standbys: []instance.Standby{{Name: "db-1"}}},
 	}, 0, true)
 	now := time.Now()
-	c.Archived(&metrics.Backups{Since: now, LastArchived: now, Stops: []time.Time{now}})
+	c.Archived(&metrics.Backups{Since: now, LastArchived: now, Stops: []time.Time{now}, Verifications: &metrics.Verifications{Sound: now}})
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(c)
 	families, err := registry.Gather()

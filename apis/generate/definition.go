@@ -62,6 +62,10 @@ func kinds() []kind {
 			folder: "backup", claim: v1alpha1.KindBackup, composite: v1alpha1.KindXBackup, shortName: "dbb",
 			columns: backupColumns(), exampleOf: "backup.yaml",
 		},
+		{
+			folder: "restore", claim: v1alpha1.KindRestore, composite: v1alpha1.KindXRestore, shortName: "dbr",
+			columns: restoreColumns(), exampleOf: "restore.yaml",
+		},
 	}
 }
 
@@ -140,6 +144,7 @@ func backupPlanColumns() []extv1.CustomResourceColumnDefinition {
 		{Name: "NEXT", Type: "string", JSONPath: ".status.nextBackupTime", Description: "When the next backup is due."},
 		{Name: "BACKUPS", Type: "integer", JSONPath: ".status.repository.backups", Description: "How many backups there are."},
 		{Name: "ARCHIVE", Type: "string", JSONPath: ".status.archive.state", Description: "How archiving WAL goes."},
+		{Name: "VERIFIED", Type: "date", JSONPath: ".status.lastVerifiedTime", Description: "When a backup was last tried and found to be sound."},
 		{Name: "WINDOW-BEGIN", Type: "string", JSONPath: ".status.recoveryWindow.begin", Description: "The earliest moment that can be restored.", Priority: 1},
 		{Name: "WINDOW-END", Type: "string", JSONPath: ".status.recoveryWindow.end", Description: "The latest moment that can be restored.", Priority: 1},
 	}
@@ -156,6 +161,18 @@ func backupColumns() []extv1.CustomResourceColumnDefinition {
 		{Name: "SIZE", Type: "string", JSONPath: ".status.size.repository", Description: "What it added to the store."},
 		{Name: "LABEL", Type: "string", JSONPath: ".status.label", Description: "pgBackRest's name for it.", Priority: 1},
 		{Name: "MESSAGE", Type: "string", JSONPath: ".status.message", Description: "What it waits for, or why it failed.", Priority: 1},
+	}
+}
+
+// restoreColumns show at a glance what became of a restore in place.
+func restoreColumns() []extv1.CustomResourceColumnDefinition {
+	return []extv1.CustomResourceColumnDefinition{
+		{Name: "CLUSTER", Type: "string", JSONPath: ".spec.sourceDBCluster", Description: "The DBCluster."},
+		{Name: "PHASE", Type: "string", JSONPath: ".status.phase", Description: "How far it is."},
+		{Name: "BACKUP", Type: "string", JSONPath: ".status.backup", Description: "The backup that it began with."},
+		{Name: "OLD-DATA", Type: "string", JSONPath: ".status.oldIncarnation", Description: "The database before, which can be brought back."},
+		{Name: "KEPT-UNTIL", Type: "string", JSONPath: ".status.oldDataKeptUntil", Description: "When that is removed."},
+		{Name: "MESSAGE", Type: "string", JSONPath: ".status.message", Description: "What it waits for, what was done, or why not.", Priority: 1},
 	}
 }
 

@@ -1,4 +1,5 @@
-// Command generate writes all that follows from the Go types of the claims: deep copies, definitions and the reference.
+// Command generate writes all that follows from the Go types of claims and managed resources: deep copies, definitions and the
+// reference.
 //
 //	go run ./apis/generate          writes them
 //	go run ./apis/generate --check  fails when one is stale
@@ -83,15 +84,11 @@ func generate(ctx context.Context) ([]file, error) {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // A temporary folder that stays does no harm.
 
-	cmd := exec.CommandContext(ctx, generator, "object", "crd", "paths=./"+types, "output:crd:dir="+dir, "output:object:dir="+dir) //nolint:gosec // The project's own arguments.
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("cannot generate from the types in %s: %w: %s", types, err, out)
-	}
-	copies, err := os.ReadFile(filepath.Join(dir, deepCopy)) //nolint:gosec // Just written.
+	copies, err := generateFrom(ctx, generator, types, dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the generated deep copies: %w", err)
+		return nil, err
 	}
-	files := []file{{path: filepath.Join(types, deepCopy), content: copies}}
+	files := []file{copies}
 	document := &bytes.Buffer{}
 	writeIntroduction(document)
 	for _, k := range kinds() {
@@ -112,7 +109,41 @@ func generate(ctx context.Context) ([]file, error) {
 			return nil, err
 		}
 	}
-	return append(files, file{path: reference, content: document.Bytes()}), nil
+	resources, err := generateResources(ctx, generator, dir, document)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(files, resources...), file{path: reference, content: document.Bytes()}), nil
+}
+
+// generateResources makes what the provider needs.
+func generateResources(ctx context.Context, generator, dir string, document *bytes.Buffer) ([]file, error) {
+	copies, err := generateFrom(ctx, generator, resourceTypes, dir)
+	if err != nil {
+		return nil, err
+	}
+	files := []file{copies}
+	for _, r := range resources() {
+		made, err := r.definition(dir, document)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, made)
+	}
+	return files, nil
+}
+
+// generateFrom makes the schemas of a folder's types in dir, and returns their deep copies.
+func generateFrom(ctx context.Context, generator, types, dir string) (file, error) {
+	cmd := exec.CommandContext(ctx, generator, "object", "crd", "paths=./"+types, "output:crd:dir="+dir, "output:object:dir="+dir) //nolint:gosec // The project's own arguments.
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return file{}, fmt.Errorf("cannot generate from the types in %s: %w: %s", types, err, out)
+	}
+	copies, err := os.ReadFile(filepath.Join(dir, deepCopy)) //nolint:gosec // Just written.
+	if err != nil {
+		return file{}, fmt.Errorf("cannot read the generated deep copies: %w", err)
+	}
+	return file{path: filepath.Join(types, deepCopy), content: copies}, nil
 }
 
 func controllerGen(ctx context.Context) (string, error) {

@@ -31,19 +31,38 @@ func (k kind) writeReference(out *bytes.Buffer, definition *xpextv1.CompositeRes
 	if err := json.Unmarshal(definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Raw, &schema); err != nil {
 		return fmt.Errorf("cannot parse the schema: %w", err)
 	}
-	example, err := os.ReadFile(filepath.Join("examples/claims", k.exampleOf))
+	err := section{
+		kind: k.claim, version: definition.Spec.Group + "/" + definition.Spec.Versions[0].Name, example: filepath.Join("examples/claims", k.exampleOf),
+	}.write(out, schema)
 	if err != nil {
-		return fmt.Errorf("cannot read the example: %w", err)
-	}
-	fmt.Fprintf(out, "## %s\n\nAPI version `%s/%s`. %s\n\n", k.claim, definition.Spec.Group, definition.Spec.Versions[0].Name, sentence(schema.Description))
-	fmt.Fprintf(out, "```yaml\n%s```\n\n", example)
-	for _, part := range []string{"spec", "status"} {
-		fmt.Fprintf(out, "### %s of a %s\n\n| field | type | meaning |\n|---|---|---|\n", strings.ToUpper(part[:1])+part[1:], k.claim)
-		writeFields(out, schema.Properties[part], "")
-		fmt.Fprintln(out)
+		return err
 	}
 	if k.afterwards != nil {
 		k.afterwards(out)
+	}
+	return nil
+}
+
+// A section of the reference is about one kind.
+type section struct {
+	kind    string
+	version string
+
+	// example is a file that shows the kind.
+	example string
+}
+
+func (s section) write(out *bytes.Buffer, schema extv1.JSONSchemaProps) error {
+	example, err := os.ReadFile(s.example)
+	if err != nil {
+		return fmt.Errorf("cannot read the example: %w", err)
+	}
+	fmt.Fprintf(out, "## %s\n\nAPI version `%s`. %s\n\n", s.kind, s.version, sentence(schema.Description))
+	fmt.Fprintf(out, "```yaml\n%s```\n\n", example)
+	for _, part := range []string{"spec", "status"} {
+		fmt.Fprintf(out, "### %s of a %s\n\n| field | type | meaning |\n|---|---|---|\n", strings.ToUpper(part[:1])+part[1:], s.kind)
+		writeFields(out, schema.Properties[part], "")
+		fmt.Fprintln(out)
 	}
 	return nil
 }

@@ -168,12 +168,31 @@ type BackupStatus struct {
 	// +optional
 	RetainExpireTime *metav1.Time `json:"retainExpireTime,omitempty"`
 
+	// Verification is what came of trying it. Empty as long as it was not tried.
+	//
+	// +optional
+	Verification *BackupVerification `json:"verification,omitempty"`
+
 	// Conditions of the backup.
 	//
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// BackupVerification is what came of trying a backup.
+type BackupVerification struct {
+	// Time is when it was tried.
+	Time metav1.Time `json:"time"`
+
+	// Result is what came of it. A Damaged backup is not restored any more, nor is one that continues it.
+	Result VerificationResult `json:"result"`
+
+	// Message says what was found.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // BackupRange is where something begins and ends.

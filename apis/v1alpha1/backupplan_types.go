@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -33,6 +34,8 @@ type BackupPlan struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.cronSchedule) || !has(self.backupSchedules)",message="cronSchedule and backupSchedules say the same thing twice: keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.physicalBackupSpec) || !has(self.backupSchedules)",message="physicalBackupSpec.backupType is the type of what cronSchedule takes; backupSchedules has a schedule for each type instead: keep one of them"
 // +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption)",message="encryption cannot be added to or taken from backups that exist: delete this BackupPlan, which leaves the backups, and create one with another backupLocation.<type>Options.key"
+// +kubebuilder:validation:XValidation:rule="!has(self.createBucket) || !self.createBucket || has(self.backupLocation) && self.backupLocation.type == 'S3'",message="createBucket is for backupLocation.type S3 alone: create the bucket or container beforehand, for example with the cloud's own Crossplane provider, and leave createBucket out"
+// +kubebuilder:validation:XValidation:rule="!has(self.createBucket) || !self.createBucket || !has(self.backupLocation) || !has(self.backupLocation.s3Options) || self.backupLocation.s3Options.bucket.matches('^[a-z0-9][-a-z0-9.]{1,61}[a-z0-9]$')",message="with createBucket, bucket must be a name that an S3-compatible store takes: 3 to 63 lower-case letters, digits, hyphens and dots"
 type BackupPlanSpec struct {
 	// DBClusterRef is the name of the DBCluster, in the same namespace. It cannot be changed.
 	//
@@ -43,7 +46,19 @@ type BackupPlanSpec struct {
 
 	// BackupLocation is the object store that backups and WAL are kept in. When it is changed, the backups so far stay where
 	// they are, and a full backup is taken at the new location.
-	BackupLocation BackupLocation `json:"backupLocation"`
+	//
+	// By default it is the platform's store: who runs the platform says in the Secret xdbcluster-backup-store of the claim's
+	// namespace where that is and with which credentials, which reach nothing of other namespaces.
+	//
+	// +optional
+	BackupLocation *BackupLocation `json:"backupLocation,omitempty"`
+
+	// CreateBucket makes the bucket when it does not exist. One that does is left as it is. Nothing here ever deletes it. The
+	// credentials must have the right to it.
+	//
+	// +kubebuilder:default=false
+	// +optional
+	CreateBucket bool `json:"createBucket,omitempty"`
 
 	// BackupRetainDays is how many days back the DBCluster can be restored to. A backup goes once no day of these needs it any
 	// more, so that the oldest full backup may be some days older.
@@ -78,7 +93,7 @@ type BackupPlanSpec struct {
 	// +optional
 	PITREnabled *bool `json:"PITREnabled,omitempty"`
 
-	// Paused stops taking backups on schedule. WAL is archived, and Backups that you create are taken.
+	// Paused stops taking backups on schedule, and trying them. WAL is archived, and Backups that you create are taken.
 	//
 	// +kubebuilder:default=false
 	// +optional
@@ -101,6 +116,46 @@ type BackupPlanSpec struct {
 	// +kubebuilder:default=Zstd
 	// +optional
 	Compression Compression `json:"compression,omitempty"`
+
+	// Verification tries backups: on schedule one is restored into an instance that is thrown away, and looked through. Without it
+	// nobody knows whether they can be restored.
+	//
+	// +optional
+	Verification *VerificationSpec `json:"verification,omitempty"`
+}
+
+// VerificationSpec says when backups are tried, and what that may cost.
+type VerificationSpec struct {
+	// Schedule is when a backup is tried, in UTC: minute, hour, day of the month, month, day of the week. It is the newest one, and
+	// every second time a random point in the recovery window. A time that was missed, also one since the oldest backup, is made up
+	// for once.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([^ =]+ +){4}[^ =]+$')",message="must have five fields (minute, hour, day of the month, month, day of the week; in UTC), for example \"0 4 * * 1\" for every Monday at 04:00"
+	Schedule string `json:"schedule"`
+
+	// Resources that the instance may use. Its volume is as large as the DataDisk of the DBCluster, of the same storage class, and
+	// goes with it.
+	//
+	// +optional
+	Resources *VerificationResources `json:"resources,omitempty"`
+}
+
+// VerificationResources are what an instance may use that a backup is tried in.
+type VerificationResources struct {
+	// CPU that it may use at most, for example 500m. It reserves very little, so that it runs where there is some to spare.
+	//
+	// +kubebuilder:default="1"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('10m')) >= 0 && quantity(string(self)).compareTo(quantity('1024')) <= 0",message="cpu must be a quantity between 10m and 1024, for example 2 or 500m"
+	// +optional
+	CPU resource.Quantity `json:"cpu,omitempty"`
+
+	// Memory that is reserved for it, and its limit.
+	//
+	// +kubebuilder:default="512Mi"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('256Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Ti')) <= 0",message="memory must be a quantity between 256Mi and 64Ti, for example 1Gi: pgBackRest and PostgreSQL do not do with less"
+	// +optional
+	Memory resource.Quantity `json:"memory,omitempty"`
 }
 
 // BackupSource is the kind of instance that a backup is taken of.
@@ -283,7 +338,7 @@ type AzureOptions struct {
 
 // BucketOptions are what the options of all kinds of stores have.
 type BucketOptions struct {
-	// Bucket that exists. In Azure it is a container.
+	// Bucket that exists, unless createBucket makes it. In Azure it is a container.
 	//
 	// +kubebuilder:validation:MaxLength=222
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$')",message="bucket must be the name of a bucket: lower-case letters, digits, hyphens, dots and underscores"
@@ -362,6 +417,16 @@ type BackupPlanStatus struct {
 	// +optional
 	RecoveryWindow *RecoveryWindow `json:"recoveryWindow,omitempty"`
 
+	// LastVerifiedTime is when a backup was last tried and found to be sound.
+	//
+	// +optional
+	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
+
+	// Verification is what came of trying backups.
+	//
+	// +optional
+	Verification *VerificationStatus `json:"verification,omitempty"`
+
 	// Archive says how archiving WAL goes.
 	//
 	// +optional
@@ -390,6 +455,73 @@ type RecoveryWindow struct {
 	End metav1.Time `json:"end"`
 }
 
+// VerificationResult is what came of trying a backup.
+//
+// +kubebuilder:validation:Enum=Succeeded;Damaged;Failed
+type VerificationResult string
+
+// Results of trying a backup.
+const (
+	// VerificationSucceeded: it was restored, and nothing wrong was found in it.
+	VerificationSucceeded VerificationResult = "Succeeded"
+
+	// VerificationDamaged: it, or the WAL that follows it, is not what was written.
+	VerificationDamaged VerificationResult = "Damaged"
+
+	// VerificationFailed: it could not be tried, so that nothing is known about it.
+	VerificationFailed VerificationResult = "Failed"
+)
+
+// VerificationStatus is what came of trying backups.
+type VerificationStatus struct {
+	// NextTime is when the next backup is tried.
+	//
+	// +optional
+	NextTime *metav1.Time `json:"nextTime,omitempty"`
+
+	// LastVerifiedTime is when a backup was last found to be sound.
+	//
+	// +optional
+	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
+
+	// Time is when the last trial came to an end. What follows is about that one.
+	//
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
+
+	// Result is what came of it.
+	//
+	// +optional
+	Result VerificationResult `json:"result,omitempty"`
+
+	// Message says what was found, and what to do next.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// Label is pgBackRest's name for the backup that was restored.
+	//
+	// +optional
+	Label string `json:"label,omitempty"`
+
+	// Target says up to where WAL was replayed.
+	//
+	// +optional
+	Target string `json:"target,omitempty"`
+
+	// Checks that were passed: Restored (every file has its checksum), Recovered (WAL was replayed up to the target), Checksums
+	// (of every page on the disk), Started (PostgreSQL serves it), Tables (pg_amcheck finds nothing wrong in any table or index of
+	// any database).
+	//
+	// +optional
+	Checks []string `json:"checks,omitempty"`
+
+	// Duration of the trial, for example 1m12s.
+	//
+	// +optional
+	Duration string `json:"duration,omitempty"`
+}
+
 // ArchiveStatus says how archiving WAL goes.
 type ArchiveStatus struct {
 	// State is Starting (the store was not seen to work yet), Archiving, Failing, or Unknown (no primary says).
@@ -413,10 +545,15 @@ type RepositoryStatus struct {
 	// +optional
 	Path string `json:"path,omitempty"`
 
-	// Backups is how many there are.
+	// Backups is how many there are that the DBCluster can be restored from.
 	//
 	// +optional
 	Backups int `json:"backups"`
+
+	// Damaged is how many more there are that were tried and are damaged, or continue one that is.
+	//
+	// +optional
+	Damaged int `json:"damaged,omitempty"`
 
 	// Size of all backups in the store, without WAL.
 	//

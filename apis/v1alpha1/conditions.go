@@ -129,6 +129,9 @@ const (
 
 	// ReasonParametersFailed: PostgreSQL itself refuses a parameter.
 	ReasonParametersFailed = "ParametersFailed"
+
+	// ReasonBackupsExist: there are backups of an earlier cluster of the name, and the claim does not say what is to be done.
+	ReasonBackupsExist = "BackupsExist"
 )
 
 // ReasonOutcomeUnknown of an operation: it was begun, and what became of it cannot be told from the database.
@@ -151,6 +154,13 @@ const (
 
 	// ConditionBackedUp is True while there is a backup, and none is overdue.
 	ConditionBackedUp = "BackedUp"
+
+	// ConditionVerified is True while backups are tried on schedule, and the last one was found to be sound. It is Unknown where
+	// they are not tried, or not yet.
+	ConditionVerified = "Verified"
+
+	// ConditionBucketReady is True when the bucket is there that the plan is to make, or the plan is to make none.
+	ConditionBucketReady = "BucketReady"
 )
 
 // Reasons of LocationAccepted, beside ReasonAccepted.
@@ -166,6 +176,24 @@ const (
 
 	// ReasonOtherPlan: the DBCluster has another BackupPlan.
 	ReasonOtherPlan = "OtherPlan"
+
+	// ReasonWaitingForBucket: the instances are told of the location once its bucket is there.
+	ReasonWaitingForBucket = "WaitingForBucket"
+)
+
+// Reasons of BucketReady.
+const (
+	// ReasonBucketGiven: createBucket is off, and the bucket is somebody else's to make.
+	ReasonBucketGiven = "BucketGiven"
+
+	// ReasonBucketReady: the bucket is there.
+	ReasonBucketReady = "BucketReady"
+
+	// ReasonBucketCreating: the bucket is on its way.
+	ReasonBucketCreating = "BucketCreating"
+
+	// ReasonBucketFails: the bucket cannot be made or seen; the message has what the provider says.
+	ReasonBucketFails = "BucketFails"
 )
 
 // Reasons of Archiving.
@@ -202,4 +230,25 @@ const (
 
 	// ReasonBackupOverdue: a backup was due, and is not there.
 	ReasonBackupOverdue = "BackupOverdue"
+)
+
+// Reasons of Verified.
+const (
+	// ReasonVerified: the last backup that was tried was sound.
+	ReasonVerified = "Verified"
+
+	// ReasonNotScheduled: backups are not tried.
+	ReasonNotScheduled = "NotScheduled"
+
+	// ReasonNotVerified: no backup was tried yet.
+	ReasonNotVerified = "NotVerified"
+
+	// ReasonBackupDamaged: the last backup that was tried is damaged.
+	ReasonBackupDamaged = "BackupDamaged"
+
+	// ReasonVerificationFailed: a backup could not be tried.
+	ReasonVerificationFailed = "VerificationFailed"
+
+	// ReasonVerificationOverdue: a backup was to be tried, and was not.
+	ReasonVerificationOverdue = "VerificationOverdue"
 )

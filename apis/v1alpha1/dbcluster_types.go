@@ -55,10 +55,28 @@ const (
 	VolumesDeleted  VolumeRetentionPolicy = "Delete"
 )
 
+// IfBackupsExist says what a new cluster does about backups of an earlier one of its name.
+//
+// +kubebuilder:validation:Enum=Fail;Restore;Ignore
+type IfBackupsExist string
+
+// What a new cluster does about backups of an earlier one of its name.
+const (
+	// BackupsFail: it does not start, and says what there is.
+	BackupsFail IfBackupsExist = "Fail"
+
+	// BackupsRestored: it begins with all that was archived.
+	BackupsRestored IfBackupsExist = "Restore"
+
+	// BackupsIgnored: it begins with an empty database.
+	BackupsIgnored IfBackupsExist = "Ignore"
+)
+
 // DBClusterSpec is what a DBCluster is to be.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.availability) || !has(self.availability.synchronous) || self.availability.synchronous != 'Required' || self.primarySpec.version != '15'",message="availability.synchronous cannot be Required with version 15, whose Patroni 3.0.2 can then block writes for ever: set it to Preferred, or use version 17"
 // +kubebuilder:validation:XValidation:rule="has(self.bootstrap) == has(oldSelf.bootstrap) && (!has(self.bootstrap) || self.bootstrap == oldSelf.bootstrap)",message="bootstrap says with which database a new cluster begins, and cannot be added, changed or removed later: create another DBCluster"
+// +kubebuilder:validation:XValidation:rule="!has(self.bootstrap) || !has(self.ifBackupsExist) || self.ifBackupsExist == 'Fail'",message="bootstrap says with which database a new cluster begins, whatever backups there are of an earlier one: leave out ifBackupsExist"
 type DBClusterSpec struct {
 	// DatabaseEngine is the database program.
 	//
@@ -113,6 +131,15 @@ type DBClusterSpec struct {
 	//
 	// +optional
 	Bootstrap *BootstrapSpec `json:"bootstrap,omitempty"`
+
+	// IfBackupsExist says what a new cluster without bootstrap does when the store of its BackupPlan has backups of an earlier
+	// DBCluster of its name, as after the loss of all volumes. With Fail it does not start, and says what there is. With Restore it
+	// begins with all that was archived. With Ignore it begins with an empty database, whose backups go beside the others. It can be
+	// changed as long as there is no database, and means nothing afterwards.
+	//
+	// +kubebuilder:default=Fail
+	// +optional
+	IfBackupsExist IfBackupsExist `json:"ifBackupsExist,omitempty"`
 }
 
 // BootstrapSpec says with which database a new cluster begins.
@@ -132,10 +159,12 @@ const (
 	PlanOfSelf   PlanOwner = "Self"
 )
 
-// RestoreSpec says which database a new cluster begins with, and up to where. Without backup, pointInTime and lsn it is all that
-// was archived.
+// RestoreSpec says which database a new cluster begins with, and up to where. Without pointInTime, lsn, xid, name, immediate and
+// backup it is all that was archived.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.backup), has(self.pointInTime), has(self.lsn)].filter(given, given).size() <= 1",message="backup, pointInTime and lsn each say up to where to restore: keep one of them"
+// +kubebuilder:validation:XValidation:rule="[has(self.pointInTime), has(self.lsn), has(self.xid), has(self.name), has(self.immediate) && self.immediate].filter(given, given).size() <= 1",message="pointInTime, lsn, xid, name and immediate each say up to where to restore: keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.backup) || !(has(self.pointInTime) || has(self.lsn))",message="the backup that a restore to pointInTime or lsn begins with is found by itself: leave out backup, or restore to its end and leave out the other"
+// +kubebuilder:validation:XValidation:rule="!has(self.backup) || !has(self.immediate) || !self.immediate",message="backup alone restores to the end of that backup: leave out immediate, which is for the newest one"
 // +kubebuilder:validation:XValidation:rule="!has(self.sourceNamespace) || (has(self.backupPlanOf) && self.backupPlanOf == 'Self')",message="BackupPlans are looked for in this namespace only: with sourceNamespace, set backupPlanOf to Self and give this DBCluster a BackupPlan with the same location"
 type RestoreSpec struct {
 	// SourceDBCluster is the name of the DBCluster that was backed up. It need not exist any more.
@@ -159,14 +188,15 @@ type RestoreSpec struct {
 	BackupPlanOf PlanOwner `json:"backupPlanOf,omitempty"`
 
 	// Incarnation of the source's database, as the last part of status.repository.path of a BackupPlan names it. By default the
-	// newest one that has the target.
+	// newest one that has the target; with xid or name, whose place in the archive nobody knows beforehand, the newest one.
 	//
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{16}$')",message="incarnation must be 16 hexadecimal digits, as the last part of status.repository.path of a BackupPlan"
 	// +optional
 	Incarnation string `json:"incarnation,omitempty"`
 
-	// Backup is the label of a backup: what was there when it was complete, and nothing later.
+	// Backup is the label of a backup: what was there when it was complete, and nothing later. With xid or name it is where the
+	// search for these begins.
 	//
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$')",message="backup must be the label of a backup, for example 20261123-020000F or 20261123-020000F_20261124-020000I: status.label of a Backup has it"
@@ -186,6 +216,35 @@ type RestoreSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$')",message="lsn must be a position in the WAL as PostgreSQL writes it, for example 0/3000028"
 	// +optional
 	LSN string `json:"lsn,omitempty"`
+
+	// XID is the transaction up to whose end WAL is replayed, the transaction included, for example 742: as
+	// pg_current_xact_id() says. Transactions end in another order than they begin in: those that ended before this one are
+	// restored, whatever their numbers.
+	//
+	// The WAL is searched from the oldest backup on, so that this takes longer than the other targets. Set backup to begin with a
+	// later one that was complete before the transaction ended.
+	//
+	// +kubebuilder:validation:XValidation:rule="self > 0 && self <= 9007199254740991 && self % 4294967296 >= 3",message="xid must be the number of a transaction, 3 at least, for example 742: pg_current_xact_id() says it"
+	// +optional
+	XID int64 `json:"xid,omitempty"`
+
+	// Name of a restore point up to which WAL is replayed: what pg_create_restore_point() was called with. Of several of one name
+	// it is the first.
+	//
+	// The WAL is searched from the oldest backup on, so that this takes longer than the other targets. Set backup to begin with a
+	// later one that was complete before the restore point was made; it also passes by earlier ones of the name.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 63",message="name can have 63 bytes at most, as in PostgreSQL"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:cntrl:]]')",message="name must be that of a restore point in one line, as pg_create_restore_point() was called with it"
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// Immediate restores to the end of the newest backup, and nothing that came after it. Of an older one: set backup instead.
+	//
+	// +optional
+	Immediate bool `json:"immediate,omitempty"`
 }
 
 // TLSSpec sets the certificate that PostgreSQL serves.
@@ -512,6 +571,18 @@ type DBClusterStatus struct {
 	// +optional
 	LastFailover *FailoverRecord `json:"lastFailover,omitempty"`
 
+	// Incarnation of the database, where the cluster was restored in place.
+	//
+	// +optional
+	Incarnation string `json:"incarnation,omitempty"`
+
+	// KeptIncarnations are databases before, whose data is still on the volumes. A Restore with keptIncarnation brings one back.
+	//
+	// +listType=map
+	// +listMapKey=incarnation
+	// +optional
+	KeptIncarnations []KeptIncarnation `json:"keptIncarnations,omitempty"`
+
 	// Durability says what an acknowledged transaction survives now, in words.
 	//
 	// +optional
@@ -555,6 +626,15 @@ type DBClusterStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// A KeptIncarnation is a database before, whose data is still on the volumes.
+type KeptIncarnation struct {
+	// Incarnation by which it is known.
+	Incarnation string `json:"incarnation"`
+
+	// Until is when its data is removed.
+	Until metav1.Time `json:"until"`
 }
 
 // RolloutState is how far a spec has been carried out.

@@ -20,6 +20,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/operate"
 	"github.com/xdbcluster/xdbcluster/internal/agent/prepare"
 	"github.com/xdbcluster/xdbcluster/internal/agent/run"
+	"github.com/xdbcluster/xdbcluster/internal/agent/verify"
 )
 
 type commands struct {
@@ -29,6 +30,7 @@ type commands struct {
 	Archive    archiveCommand    `cmd:"" name:"pgbackrest-archive" help:"Take a segment of the write-ahead log to the repository: PostgreSQL's archive_command."`
 	Operate    operateCommand    `cmd:"" help:"Carry out the operation that the environment holds, once."`
 	Backup     backupCommand     `cmd:"" help:"Take the backup that the environment holds, once."`
+	Verify     verifyCommand     `cmd:"" help:"Try a backup as the environment says, once."`
 }
 
 type prepareCommand struct{}
@@ -68,11 +70,12 @@ func (mayPromoteCommand) Run(ctx context.Context) error {
 func agent() (*run.Agent, error) {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
 	return run.New(run.Environment{
-		Pod:       os.Getenv(instance.EnvPodName),
-		Namespace: os.Getenv(instance.EnvPodNamespace),
-		PodIP:     os.Getenv(instance.EnvPodIP),
-		PodUID:    os.Getenv(instance.EnvPodUID),
-		Node:      os.Getenv(instance.EnvNodeName),
+		Pod:         os.Getenv(instance.EnvPodName),
+		Namespace:   os.Getenv(instance.EnvPodNamespace),
+		PodIP:       os.Getenv(instance.EnvPodIP),
+		PodUID:      os.Getenv(instance.EnvPodUID),
+		Node:        os.Getenv(instance.EnvNodeName),
+		Incarnation: os.Getenv(instance.EnvIncarnation),
 	}, log)
 }
 
@@ -99,6 +102,21 @@ func (backupCommand) Run(ctx context.Context) error {
 	return taker.Run(ctx)
 }
 
+type verifyCommand struct{}
+
+func (verifyCommand) Run(ctx context.Context) error {
+	task := instance.VerificationTask{}
+	if err := json.Unmarshal([]byte(os.Getenv(instance.EnvVerification)), &task); err != nil {
+		return fmt.Errorf("cannot parse the verification in %s: %w", instance.EnvVerification, err)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	verifier, err := verify.New(task, os.Getenv(instance.EnvPodNamespace), os.Getenv(instance.EnvPodName), log)
+	if err != nil {
+		return err
+	}
+	return verifier.Run(ctx)
+}
+
 type operateCommand struct{}
 
 func (operateCommand) Run(ctx context.Context) error {
@@ -121,7 +139,7 @@ func (operateCommand) Run(ctx context.Context) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	k := kong.Parse(&commands{}, kong.Description("Run one instance of a database cluster, carry out an operation on it, or back it up."))
+	k := kong.Parse(&commands{}, kong.Description("Run one instance of a database cluster, carry out an operation on it, back it up, or try a backup."))
 	k.BindTo(ctx, (*context.Context)(nil))
 	if err := k.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

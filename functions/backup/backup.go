@@ -21,7 +21,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 	return compose.Output{
 		Objects:    objects,
 		Incomplete: !p.Ready(b),
-		Status:     status(p),
+		Status:     status(seen, p),
 		Conditions: progress(b, p).Conditions(),
 		Events:     progress(b, p).Events(string(seen.Phase)),
 		Requires:   requires(b, p, in.Now),

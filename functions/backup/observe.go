@@ -25,6 +25,9 @@ type facts struct {
 	// Report is what the Job says. Nil before it said anything.
 	Report *instance.BackupReport
 
+	// Verification is what came of trying the backup. Nil when it was not tried.
+	Verification *instance.BackupVerification
+
 	// Instances are what the Job takes from the cluster. Nil when there are none. Stopped says that there are to be none.
 	Instances *jobs.Instances
 	Stopped   bool
@@ -50,6 +53,8 @@ func observe(in compose.Input) facts {
 		Report:      observeReport(in.Observed[naming.ObjectReport]),
 		Certificate: len(in.Required[requiredCertificate]) > 0,
 		Phase:       v1alpha1.BackupPhase(phase),
+
+		Verification: observeVerification(in.Observed[naming.ObjectReport]),
 	}
 	for _, set := range in.Required[requiredInstances] {
 		f.Instances = jobs.ObserveInstances(set)
@@ -68,15 +73,20 @@ func observe(in compose.Input) facts {
 
 // observeReport returns what the Job says. What cannot be read says nothing.
 func observeReport(configMap *compose.Resource) *instance.BackupReport {
-	if configMap == nil {
-		return nil
-	}
-	text := configMap.Text("data", instance.BackupKey)
 	report := &instance.BackupReport{}
-	if err := json.Unmarshal([]byte(text), report); err != nil || report.Phase == "" {
+	if err := json.Unmarshal([]byte(configMap.Text("data", instance.BackupKey)), report); err != nil || report.Phase == "" {
 		return nil
 	}
 	return report
+}
+
+// observeVerification returns what a verification says. What cannot be read says nothing.
+func observeVerification(configMap *compose.Resource) *instance.BackupVerification {
+	v := &instance.BackupVerification{}
+	if err := json.Unmarshal([]byte(configMap.Text("data", instance.VerificationKey)), v); err != nil || v.Result == "" {
+		return nil
+	}
+	return v
 }
 
 // observeInventory returns the labels of the backups that there are. Nil when it cannot be read.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
@@ -143,6 +144,38 @@ func TestMakePlan(t *testing.T) {
 			}
 			if p.Report.Message == "" {
 				t.Errorf("\n%s\nmakePlan(...): nobody is told", tc.reason)
+			}
+		})
+	}
+}
+
+// TestVerification shows that a backup says what came of trying it, and nothing else when that cannot be read.
+func TestVerification(t *testing.T) {
+	report := func(verification string) *compose.Resource {
+		return functiontest.Resource(t, &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{
+			instance.BackupKey: `{"phase":"Succeeded","label":"night"}`, instance.VerificationKey: verification,
+		}}})
+	}
+	cases := map[string]struct {
+		reason string
+		report *compose.Resource
+		want   any
+	}{
+		"Damaged": {
+			reason: "What is damaged says so, and why.",
+			report: report(`{"time":"2026-03-01T04:00:00Z","result":"Damaged","message":"A file is another one."}`),
+			want:   map[string]any{"time": "2026-03-01T04:00:00Z", "result": "Damaged", "message": "A file is another one."},
+		},
+		"NotTried":   {reason: "Of a backup that was not tried nothing is said.", report: report("")},
+		"Unreadable": {reason: "Nor of what cannot be read.", report: report(`{"time":1}`)},
+		"NoReport":   {reason: "Nor before the Job has said anything."},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			seen := facts{Verification: observeVerification(tc.report), Report: observeReport(tc.report)}
+			shown := functiontest.Content(t, status(seen, plan{}))
+			if diff := cmp.Diff(tc.want, shown["verification"]); diff != "" {
+				t.Errorf("\n%s\nstatus(...): verification: -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -12,12 +12,15 @@ import (
 )
 
 // status shows what the plan says. It decides nothing.
-func status(p plan) *v1alpha1.BackupStatus {
+func status(seen facts, p plan) *v1alpha1.BackupStatus {
 	r := p.Report
 	s := &v1alpha1.BackupStatus{
 		Phase: r.Phase, Reason: r.Reason, Message: r.Message, Label: r.Label, Type: r.Type, Prior: r.Prior, Source: r.Source,
 		StartTime: kubeTime(r.Start), CompleteTime: kubeTime(r.Stop),
 		LSN: between(r.LSN), WAL: between(r.WAL),
+	}
+	if v := seen.Verification; v != nil {
+		s.Verification = &v1alpha1.BackupVerification{Time: metav1.Time{Time: v.Time.UTC()}, Result: v.Result, Message: v.Message}
 	}
 	if expiry := p.expiry(); !expiry.IsZero() && r.Phase == v1alpha1.BackupSucceeded {
 		s.RetainExpireTime = kubeTime(&expiry)

@@ -13,18 +13,23 @@ func Compose(in compose.Input) (compose.Output, error) {
 		return compose.Output{}, err
 	}
 	seen := observe(in, r)
+	r = r.atDefault(seen.Credentials)
 	p, err := makePlan(r, seen, in.Now, in.Rand)
+	if err != nil {
+		return compose.Output{}, err
+	}
+	objects, err := objects(r, seen, p)
 	if err != nil {
 		return compose.Output{}, err
 	}
 	told := conditions(p)
 	return compose.Output{
-		Objects:    objects(r, seen, p),
+		Objects:    objects,
 		Incomplete: !p.Ready(),
 		Status:     status(r, seen, p),
 		Conditions: told,
 		Events:     events(seen, told),
-		Requires:   requires(r),
+		Requires:   requires(r, p),
 		TTL:        p.CallAgain,
 	}, nil
 }

@@ -30,11 +30,21 @@ type request struct {
 	Repository instance.Repository
 	Secrets    secretNames
 
+	// Default says that it is the platform's store, and Refused why that cannot be used.
+	Default bool
+	Refused *refusal
+
 	// Bundle are trusted authorities that the claim itself names.
 	Bundle string
 
+	// CreateBucket says that the bucket is to be made.
+	CreateBucket bool
+
 	// PITR says that every moment is offered as a target.
 	PITR bool
+
+	// Verification says when backups are tried. Nil when they are not.
+	Verification *verification
 }
 
 // SecretNames are the names of a claim's Secrets.
@@ -58,22 +68,33 @@ func decode(xr *compose.Resource) (request, error) {
 		Cluster: naming.Cluster{Namespace: claim.Namespace, Name: spec.DBClusterRef},
 		Plan:    claim.Name,
 		PITR:    spec.PITREnabled == nil || *spec.PITREnabled,
+
+		CreateBucket: spec.CreateBucket && spec.BackupLocation != nil && spec.BackupLocation.Type == v1alpha1.LocationS3,
+		Verification: decodeVerification(spec.Verification),
 		Repository: instance.Repository{
-			Plan: claim.Name, Type: spec.BackupLocation.Type, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,
+			Plan: claim.Name, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,
 			Source: spec.BackupSourceStrategy, Paused: spec.Paused, Encrypted: spec.Encryption != nil, Schedules: schedules(spec),
 		},
 	}
 	if r.Repository.RetainDays == 0 {
 		r.Repository.RetainDays = defaultRetainDays
 	}
+	if r.Verification != nil {
+		r.Repository.Verification = r.Verification.Schedule
+	}
 	if spec.Encryption != nil {
 		r.Secrets.Passphrase = spec.Encryption.SecretRef.Name
 	}
-	return r, r.locate(spec.BackupLocation)
+	if spec.BackupLocation == nil {
+		r.Default, r.Secrets.Credentials = true, defaultStore
+		return r, nil
+	}
+	return r, r.locate(*spec.BackupLocation)
 }
 
 // locate reads where the store is.
 func (r *request) locate(l v1alpha1.BackupLocation) error {
+	r.Repository.Type = l.Type
 	switch {
 	case l.Type == v1alpha1.LocationS3 && l.S3Options != nil:
 		r.locateS3(*l.S3Options)

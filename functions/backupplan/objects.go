@@ -13,24 +13,28 @@ import (
 )
 
 // objects returns every object that a plan is to have. All are named by the DBCluster, so that it cannot have two plans.
-func objects(r request, seen facts, p plan) map[string]compose.Object {
-	if !p.Shared {
-		return nil
+func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
+	location := r.Repository.ID()
+	shapes := map[string]any{}
+	if p.Bucket {
+		shapes[naming.ObjectBucket(location)], shapes[naming.ObjectStore(location)] = bucket(r), store(r)
 	}
-	shapes := map[string]any{
-		naming.ObjectRepository: repositorySecret(r, p),
-		naming.ObjectInventory:  inventoryConfigMap(r),
-		naming.ObjectLock:       lock(r),
-		naming.ObjectRole:       role(r),
+	if p.Shared {
+		shapes[naming.ObjectRepository], shapes[naming.ObjectInventory] = repositorySecret(r, p), inventoryConfigMap(r)
+		shapes[naming.ObjectLock], shapes[naming.ObjectRole] = lock(r), role(r)
 	}
 	if p.RoleBinding {
 		shapes[naming.ObjectRoleBinding] = roleBinding(r)
 	}
-	contents := make(map[string]compose.Object, len(shapes))
-	for name, shape := range shapes {
-		contents[name] = compose.Object{Content: shape, Ready: name != naming.ObjectRepository || seen.Repository != nil}
+	pending := map[string]bool{naming.ObjectRepository: seen.Repository == nil, naming.ObjectBucket(location): !seen.Bucket.Ready}
+	contents, err := trialObjects(r, seen, p.Trial)
+	if err != nil {
+		return nil, err
 	}
-	return contents
+	for name, shape := range shapes {
+		contents[name] = compose.Object{Content: shape, Ready: !pending[name]}
+	}
+	return contents, nil
 }
 
 // repositorySecret tells the instances and the Jobs where backups are kept and how to get in.

@@ -1,6 +1,7 @@
 package backupplan
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,12 +31,20 @@ type plan struct {
 	Shared      bool
 	RoleBinding bool
 
+	// Bucket says that the bucket is to be made.
+	Bucket bool
+
 	Phase v1alpha1.BackupPlanPhase
 
-	// Backups are those that can be brought forward to now, the oldest first, and Next is when the next one is due. Zero when
-	// none is.
+	// Backups are those that can be restored and brought forward to now, the oldest first, Newest is when the newest one began
+	// that there is, and Damaged how many of those cannot be restored. Next is when the next one is due. Zero when none is.
 	Backups []instance.StoredBackup
+	Newest  time.Time
+	Damaged int
 	Next    time.Time
+
+	// Trial is what is to be of trying backups.
+	Trial trial
 
 	// Verdicts say what can be carried out and what is.
 	Verdicts []verdict
@@ -49,11 +58,17 @@ type verdict struct {
 
 	// Stalls says that somebody has to do something before it can be.
 	Stalls bool
+
+	// Informs says that nobody has to wait for it.
+	Informs bool
 }
+
+// Waits says that it is not as it should be, or not yet.
+func (v verdict) Waits() bool { return v.Status != compose.True && !v.Informs }
 
 // Ready says whether everything is as it should be.
 func (p plan) Ready() bool {
-	return !slices.ContainsFunc(p.Verdicts, func(v verdict) bool { return v.Status != compose.True })
+	return !slices.ContainsFunc(p.Verdicts, verdict.Waits)
 }
 
 func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error) {
@@ -70,13 +85,17 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 	}
 	p := plan{
 		Secret: data, Shared: data != nil, RoleBinding: data != nil && seen.Granted,
-		Backups: usable(r, seen),
+		Bucket: r.CreateBucket && seen.Rival == "",
 	}
+	p.takeStock(r, seen)
 	idle := r.Repository.Paused || seen.Stopped
 	if !idle {
 		p.Next = schedules.Next(now)
 	}
-	p.Verdicts = []verdict{location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now)}
+	p.Trial = planTrial(r, seen, p, now)
+	p.Verdicts = []verdict{
+		location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now), p.Trial.Verdict, bucketReady(r, seen),
+	}
 	p.Phase = phase(p, seen, idle)
 	p.CallAgain = again(p, now)
 	return p, nil
@@ -96,8 +115,19 @@ func planSecret(r request, seen facts, rand io.Reader) (verdict, map[string][]by
 	if refused != nil {
 		return located(compose.False, refused.Reason, true, refused.Message), seen.Repository, nil
 	}
+	if r.CreateBucket && !seen.Bucket.Ready && !inForce(r, seen) {
+		return located(compose.Unknown, v1alpha1.ReasonWaitingForBucket, false, fmt.Sprintf("Waiting for the bucket %s.", r.Repository.Bucket)), seen.Repository, nil
+	}
 	data, err := revised(data, seen.Repository, rand)
 	return located(compose.True, v1alpha1.ReasonAccepted, false, "All is known that is needed to get into the store."), data, err
+}
+
+// inForce says whether the instances have been told of the location already. Then they are also told of new credentials, whatever
+// becomes of the bucket.
+func inForce(r request, seen facts) bool {
+	told := instance.Repository{}
+	err := json.Unmarshal(seen.Repository[instance.KeyRepository], &told)
+	return err == nil && told.ID() == r.Repository.ID()
 }
 
 func located(status compose.Truth, reason string, stalls bool, message string) verdict {
@@ -111,24 +141,39 @@ func planSchedules(r request) (verdict, schedule.Schedules) {
 		Type: v1alpha1.ConditionScheduleAccepted, Status: compose.True, Reason: v1alpha1.ReasonAccepted, Message: "The schedules can be kept.",
 	}
 	schedules, err := schedule.Parse(r.Repository.Schedules)
+	where := "cronSchedule or backupSchedules"
+	if err == nil && r.Verification != nil {
+		_, err = schedule.ParseVerification(r.Verification.Schedule)
+		where = "verification.schedule"
+	}
 	if err != nil {
 		accepted.Status, accepted.Reason = compose.False, v1alpha1.ReasonRefused
-		accepted.Message = err.Error() + ". Correct cronSchedule or backupSchedules; the schedules before stay in force."
+		accepted.Message = err.Error() + ". Correct " + where + "; the schedules before stay in force."
 		return verdict{Stalls: true, Condition: accepted}, nil
 	}
 	return verdict{Condition: accepted}, schedules
 }
 
-// usable returns the backups that a database can be restored from and brought forward to now, the oldest first.
-func usable(r request, seen facts) []instance.StoredBackup {
+// takeStock looks at the backups of the repository that can be brought forward to now, which those before a gap cannot.
+func (p *plan) takeStock(r request, seen facts) {
 	if seen.Inventory == nil || seen.Inventory.Repository != r.Repository.ID() {
-		return nil
+		return
 	}
 	var since time.Time
 	if seen.Archive != nil && seen.Archive.Repository == r.Repository.ID() && seen.Archive.Since != nil {
 		since = *seen.Archive.Since
 	}
-	return slices.DeleteFunc(slices.Clone(seen.Inventory.Backups), func(b instance.StoredBackup) bool { return b.Start.Before(since.Truncate(time.Second)) })
+	for _, b := range seen.Inventory.Backups {
+		switch {
+		case b.Start.Before(since.Truncate(time.Second)):
+			continue
+		case b.Damaged:
+			p.Damaged++
+		default:
+			p.Backups = append(p.Backups, b)
+		}
+		p.Newest = b.Start
+	}
 }
 
 // archiving says how archiving goes.
@@ -169,10 +214,33 @@ func incident(seen facts, code, otherwise string) string {
 	return otherwise
 }
 
+// bucketReady says whether the bucket is there, as far as the plan is to make it.
+func bucketReady(r request, seen facts) verdict {
+	say := func(status compose.Truth, reason, message string) verdict {
+		return verdict{Condition: compose.Condition{Type: v1alpha1.ConditionBucketReady, Status: status, Reason: reason, Message: message}}
+	}
+	switch {
+	case !r.CreateBucket:
+		return say(compose.True, v1alpha1.ReasonBucketGiven, "createBucket is off: the bucket is expected to be there.")
+	case seen.Rival != "":
+		return say(compose.Unknown, v1alpha1.ReasonOtherPlan, "The bucket is made once the plan is in force.")
+	case seen.Bucket.Problem != "":
+		v := say(compose.False, v1alpha1.ReasonBucketFails, fmt.Sprintf("The provider says of the Bucket %s: %s.", r.Bucket(r.Repository.ID()), seen.Bucket.Problem))
+		v.Stalls = !seen.Bucket.Ready // One that was there may come back by itself.
+		return v
+	case seen.Bucket.Ready:
+		return say(compose.True, v1alpha1.ReasonBucketReady, "The bucket is there.")
+	}
+	return say(compose.Unknown, v1alpha1.ReasonBucketCreating, fmt.Sprintf("Waiting for the Bucket %s to be made.", r.Bucket(r.Repository.ID())))
+}
+
 // backedUp says whether the database can be restored, and whether backups are taken when they are due.
 func backedUp(p plan, schedules schedule.Schedules, idle bool, now time.Time) verdict {
 	say := func(status compose.Truth, reason, message string) verdict {
 		return verdict{Condition: compose.Condition{Type: v1alpha1.ConditionBackedUp, Status: status, Reason: reason, Message: message}}
+	}
+	if len(p.Backups) == 0 && p.Damaged > 0 {
+		return say(compose.False, v1alpha1.ReasonNoBackup, "Every backup is damaged. Create a full Backup now (within an hour one is taken by itself), and look for what has changed the objects in the store.")
 	}
 	if len(p.Backups) == 0 && idle {
 		return say(compose.False, v1alpha1.ReasonNoBackup, "There is no backup, and none is taken on schedule: create a Backup, or let the BackupPlan and the DBCluster go on.")
@@ -180,17 +248,21 @@ func backedUp(p plan, schedules schedule.Schedules, idle bool, now time.Time) ve
 	if len(p.Backups) == 0 {
 		return say(compose.False, v1alpha1.ReasonNoBackup, "Waiting for the first backup. List the plan's backups with kubectl get backups to see how far it is.")
 	}
-	newest := p.Backups[len(p.Backups)-1]
-	if due, missed := schedules.Overdue(newest.Start, now); missed && !idle {
+	if due, missed := schedules.Overdue(p.Newest, now); missed && !idle {
 		return say(compose.False, v1alpha1.ReasonBackupOverdue, fmt.Sprintf(
 			"The backup that was due at %s is not there. Look at the newest of kubectl get backups for the reason.", due.Format(time.RFC3339)))
 	}
 	return say(compose.True, v1alpha1.ReasonBackedUp, "There is a backup, and none is overdue.")
 }
 
+// failures are reasons that nobody need do anything about at once, and that are no good all the same.
+func failures() []string {
+	return []string{v1alpha1.ReasonArchivingFails, v1alpha1.ReasonBackupOverdue, v1alpha1.ReasonBucketFails}
+}
+
 func phase(p plan, seen facts, idle bool) v1alpha1.BackupPlanPhase {
 	for _, v := range p.Verdicts {
-		failing := v.Stalls || v.Reason == v1alpha1.ReasonArchivingFails || v.Reason == v1alpha1.ReasonBackupOverdue
+		failing := v.Stalls || slices.Contains(failures(), v.Reason) || v.Type == v1alpha1.ConditionVerified && v.Status == compose.False
 		if failing {
 			return v1alpha1.BackupPlanFailing
 		}
@@ -207,23 +279,26 @@ func phase(p plan, seen facts, idle bool) v1alpha1.BackupPlanPhase {
 	return v1alpha1.BackupPlanActive
 }
 
-// again returns when to look again: when the next backup is due, and when it would be overdue.
+// again returns when to look again: when the next backup is due, when it would be overdue, and when one is to be tried.
 func again(p plan, now time.Time) time.Duration {
 	wait := callAgain
-	if p.Next.IsZero() {
-		return wait
+	if !p.Next.IsZero() {
+		wait = min(wait, p.Next.Sub(now)+time.Second)
 	}
-	wait = min(wait, p.Next.Sub(now)+time.Second)
-	if len(p.Backups) > 0 {
-		if overdue := p.Backups[len(p.Backups)-1].Start.Add(schedule.OverdueAfter).Sub(now); overdue > 0 {
-			wait = min(wait, overdue+time.Second)
-		}
+	if overdue := p.Newest.Add(schedule.OverdueAfter).Sub(now); !p.Next.IsZero() && overdue > 0 {
+		wait = min(wait, overdue+time.Second)
+	}
+	if p.Trial.CallAgain == soon {
+		return soon
+	}
+	if p.Trial.CallAgain > 0 {
+		wait = min(wait, p.Trial.CallAgain)
 	}
 	return max(wait, time.Minute)
 }
 
 // requires returns what is to be looked up. It is asked for on every call: what is not asked for again is not watched any more.
-func requires(r request) map[string]compose.Selector {
+func requires(r request, p plan) map[string]compose.Selector {
 	core := func(kind, name string) compose.Selector {
 		return compose.Selector{APIVersion: "v1", Kind: kind, Namespace: r.Namespace, Name: name}
 	}
@@ -233,6 +308,9 @@ func requires(r request) map[string]compose.Selector {
 		requiredCluster: {
 			APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.KindDBCluster, Namespace: r.Namespace, Name: r.Name,
 		},
+	}
+	if p.Trial.Rights {
+		selectors[requiredInstances] = compose.Selector{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: r.Namespace, Name: r.StatefulSet()}
 	}
 	for name, secret := range map[string]string{
 		requiredCredentials: r.Secrets.Credentials, requiredTrust: r.Secrets.Trust, requiredPassphrase: r.Secrets.Passphrase,

@@ -1,6 +1,7 @@
 package backupplan
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,19 @@ func working(change ...func(*facts)) facts {
 	return f
 }
 
+// creating makes a plan one that makes its bucket.
+func creating(r *request) { r.CreateBucket = true }
+
+// inForceNow is what the Secret of the repository says of the location that nightly has.
+func inForceNow(t *testing.T) []byte {
+	t.Helper()
+	raw, err := json.Marshal(nightly().Repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 func TestMakePlan(t *testing.T) {
 	type args struct {
 		request request
@@ -70,7 +84,8 @@ func TestMakePlan(t *testing.T) {
 	}
 	type want struct {
 		Phase   v1alpha1.BackupPlanPhase
-		Reasons []string // Of the location, the schedule, archiving and backups.
+		Reasons []string // Of the location, the schedule, archiving, backups and trying them.
+		Bucket  string   // The reason of BucketReady, when the plan is to make the bucket.
 		Stalls  bool
 		Secret  string // The revision of what the Secret is to hold. Another one than before is "new".
 		Backups int
@@ -78,7 +93,7 @@ func TestMakePlan(t *testing.T) {
 		Err     error
 	}
 	tonight := time.Date(2026, time.March, 2, 2, 0, 0, 0, time.UTC)
-	well := []string{v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonArchiving, v1alpha1.ReasonBackedUp}
+	well := []string{v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonArchiving, v1alpha1.ReasonBackedUp, v1alpha1.ReasonNotScheduled}
 	with := func(i int, reason string) []string {
 		reasons := append([]string(nil), well...)
 		reasons[i] = reason
@@ -93,7 +108,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "Nothing is known of the credentials yet, and nothing is made of them.",
 			args:   args{nightly(), facts{}},
 			want: want{Phase: v1alpha1.BackupPlanPending, Next: tonight, Reasons: []string{
-				v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"Active": {
@@ -120,7 +135,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "A second plan of a DBCluster changes nothing of the first one's.",
 			args:   args{nightly(), facts{Rival: "weekly", ClusterAnswered: true, ClusterFound: true}},
 			want: want{Phase: v1alpha1.BackupPlanFailing, Stalls: true, Next: tonight, Reasons: []string{
-				v1alpha1.ReasonOtherPlan, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonOtherPlan, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"ScheduleRefused": {
@@ -134,7 +149,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "A DBCluster that is not there is waited for.",
 			args:   args{nightly(), working(func(f *facts) { f.ClusterFound, f.Archive, f.Inventory = false, nil, nil })},
 			want: want{Phase: v1alpha1.BackupPlanPending, Secret: "new", Next: tonight, Reasons: []string{
-				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonClusterMissing, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonClusterMissing, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"ClusterStopped": {
@@ -154,7 +169,7 @@ func TestMakePlan(t *testing.T) {
 				f.Incidents = []instance.Incident{{Code: instance.IncidentRepositoryUnusable, Message: "No such bucket."}}
 			})},
 			want: want{Phase: v1alpha1.BackupPlanFailing, Stalls: true, Secret: "new", Next: tonight, Reasons: []string{
-				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonRepositoryUnusable, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonRepositoryUnusable, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"StoreDown": {
@@ -169,7 +184,7 @@ func TestMakePlan(t *testing.T) {
 			reason: "What is in the store before counts no more.",
 			args:   args{nightly(func(r *request) { r.Repository.Bucket = "other" }), working()},
 			want: want{Phase: v1alpha1.BackupPlanPending, Secret: "new", Next: tonight, Reasons: []string{
-				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup,
+				v1alpha1.ReasonAccepted, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
 			}},
 		},
 		"BackupOfAnotherDatabase": {
@@ -179,6 +194,53 @@ func TestMakePlan(t *testing.T) {
 				f.Archive.Since = &since
 			})},
 			want: want{Phase: v1alpha1.BackupPlanPending, Reasons: with(3, v1alpha1.ReasonNoBackup), Secret: "new", Next: tonight},
+		},
+		"BucketOnItsWay": {
+			reason: "The instances are not told of a bucket that is not there yet.",
+			args:   args{nightly(creating), facts{Credentials: found(map[string]string{"accessKeyID": "id", "secretAccessKey": "key"})}},
+			want: want{Phase: v1alpha1.BackupPlanPending, Next: tonight, Bucket: v1alpha1.ReasonBucketCreating, Reasons: []string{
+				v1alpha1.ReasonWaitingForBucket, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
+			}},
+		},
+		"BucketRefused": {
+			reason: "A bucket that could never be made needs somebody.",
+			args: args{nightly(creating), facts{
+				Credentials: found(map[string]string{"accessKeyID": "id", "secretAccessKey": "key"}), Bucket: bucketState{Problem: "It belongs to somebody else"},
+			}},
+			want: want{Phase: v1alpha1.BackupPlanFailing, Next: tonight, Bucket: v1alpha1.ReasonBucketFails, Stalls: true, Reasons: []string{
+				v1alpha1.ReasonWaitingForBucket, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
+			}},
+		},
+		"BucketThere": {
+			reason: "With the bucket there the instances are told of it.",
+			args:   args{nightly(creating), working(func(f *facts) { f.Bucket.Ready = true })},
+			want:   want{Phase: v1alpha1.BackupPlanActive, Reasons: well, Bucket: v1alpha1.ReasonBucketReady, Secret: "new", Backups: 1, Next: tonight},
+		},
+		"BucketAway": {
+			reason: "A bucket that was there may come back by itself.",
+			args:   args{nightly(creating), working(func(f *facts) { f.Bucket = bucketState{Ready: true, Problem: "It does not answer"} })},
+			want:   want{Phase: v1alpha1.BackupPlanFailing, Reasons: well, Bucket: v1alpha1.ReasonBucketFails, Secret: "new", Backups: 1, Next: tonight},
+		},
+		"BucketOfAnotherLocation": {
+			reason: "The location before stays in force until the bucket of the new one is there.",
+			args: args{nightly(creating, func(r *request) { r.Repository.Bucket = "other" }), working(func(f *facts) {
+				f.Archive, f.Inventory = nil, nil
+			})},
+			want: want{Phase: v1alpha1.BackupPlanPending, Bucket: v1alpha1.ReasonBucketCreating, Secret: "1", Next: tonight, Reasons: []string{
+				v1alpha1.ReasonWaitingForBucket, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
+			}},
+		},
+		"BucketInForce": {
+			reason: "New credentials of a location in force do not wait for its bucket.",
+			args:   args{nightly(creating), working(func(f *facts) { f.Repository[instance.KeyRepository] = inForceNow(t) })},
+			want:   want{Phase: v1alpha1.BackupPlanPending, Reasons: well, Bucket: v1alpha1.ReasonBucketCreating, Secret: "new", Backups: 1, Next: tonight},
+		},
+		"BucketOfASecondPlan": {
+			reason: "A plan that is not in force makes no bucket.",
+			args:   args{nightly(creating), facts{Rival: "weekly", ClusterAnswered: true, ClusterFound: true}},
+			want: want{Phase: v1alpha1.BackupPlanFailing, Stalls: true, Next: tonight, Bucket: v1alpha1.ReasonOtherPlan, Reasons: []string{
+				v1alpha1.ReasonOtherPlan, v1alpha1.ReasonAccepted, v1alpha1.ReasonNoPrimary, v1alpha1.ReasonNoBackup, v1alpha1.ReasonNotScheduled,
+			}},
 		},
 		"BackupOverdue": {
 			reason: "A backup that did not come hours after it was due is told of.",
@@ -196,7 +258,13 @@ func TestMakePlan(t *testing.T) {
 				got.Secret = "new"
 			}
 			for _, v := range p.Verdicts {
-				got.Reasons, got.Stalls = append(got.Reasons, v.Reason), got.Stalls || v.Stalls
+				got.Stalls = got.Stalls || v.Stalls
+				switch {
+				case v.Type != v1alpha1.ConditionBucketReady:
+					got.Reasons = append(got.Reasons, v.Reason)
+				case v.Reason != v1alpha1.ReasonBucketGiven:
+					got.Bucket = v.Reason
+				}
 				if v.Message == "" {
 					t.Errorf("\n%s\nmakePlan(...): nobody is told what %s means", tc.reason, v.Reason)
 				}

@@ -49,9 +49,16 @@ type refusal struct {
 
 // content returns what the repository's Secret is to hold besides its revision.
 func content(r request, seen facts) (map[string][]byte, *refusal) {
+	if r.Refused != nil {
+		return nil, r.Refused
+	}
 	data := map[string][]byte{}
 	if r.Secrets.Credentials != "" {
-		if refused := copyKeys(data, r, r.Secrets.Credentials, "backupLocation's secretRef", seen.Credentials, needs(r.Repository.Type)); refused != nil {
+		field := "backupLocation's secretRef"
+		if r.Default {
+			field = "the platform's store"
+		}
+		if refused := copyKeys(data, r, r.Secrets.Credentials, field, seen.Credentials, needs(r.Repository.Type)); refused != nil {
 			return nil, refused
 		}
 	}
@@ -137,6 +144,11 @@ func trusted(r request, seen facts) (string, *refusal) {
 		return "", nil
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM([]byte(bundle)) {
+		if r.Default {
+			return "", &refusal{Reason: v1alpha1.ReasonCredentialsRefused, Message: fmt.Sprintf(
+				"There is no certificate in PEM in the key %s of the Secret %s: it must hold the certificates of the authorities that signed the platform's store's, or be left out.",
+				storeAuthority, defaultStore)}
+		}
 		return "", &refusal{
 			Reason:  v1alpha1.ReasonCredentialsRefused,
 			Message: "There is no certificate in PEM in caBundle or in the Secret of certRef: they must hold the certificates of the authorities that signed the store's.",

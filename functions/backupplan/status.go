@@ -1,6 +1,7 @@
 package backupplan
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -39,11 +40,33 @@ func status(r request, seen facts, p plan) *v1alpha1.BackupPlanStatus {
 		s.LastBackupTime = kubeTime(newest.Stop)
 		s.RecoveryWindow = window(r, seen, p, current)
 	}
+	s.LastVerifiedTime, s.Verification = verificationStatus(r, p.Trial)
 	return s
 }
 
+// verificationStatus shows when a backup was last found to be sound, and what came of the last one that was tried.
+func verificationStatus(r request, t trial) (*metav1.Time, *v1alpha1.VerificationStatus) {
+	if r.Verification == nil && t.Tried == nil {
+		return nil, nil
+	}
+	s := &v1alpha1.VerificationStatus{}
+	if !t.Next.IsZero() {
+		s.NextTime = kubeTime(t.Next)
+	}
+	if t.Tried == nil {
+		return nil, s
+	}
+	last := t.Tried.Last
+	s.Time, s.Result, s.Message, s.Label, s.Target = kubeTime(last.Time), last.Result, last.Message, last.Label, last.Target
+	s.Checks, s.Duration = last.Checks, last.Duration
+	if t.Tried.Sound != nil {
+		s.LastVerifiedTime = kubeTime(*t.Tried.Sound)
+	}
+	return s.LastVerifiedTime, s
+}
+
 func repository(r request, seen facts, p plan) *v1alpha1.RepositoryStatus {
-	s := &v1alpha1.RepositoryStatus{Backups: len(p.Backups)}
+	s := &v1alpha1.RepositoryStatus{Backups: len(p.Backups), Damaged: p.Damaged}
 	if seen.Archive != nil && seen.Archive.Repository == r.Repository.ID() && seen.Archive.Path != "" {
 		s.Path = pgbackrest.URL(r.Repository, seen.Archive.Path)
 	}
@@ -83,7 +106,7 @@ func conditions(p plan) []compose.Condition {
 		if v.Stalls && stalled.Status == compose.False {
 			stalled.Status, stalled.Reason, stalled.Message = compose.True, v.Reason, v.Message
 		}
-		if v.Status != compose.True && reconciling.Status == compose.False {
+		if v.Waits() && reconciling.Status == compose.False {
 			reconciling.Status, reconciling.Reason, reconciling.Message = compose.True, v1alpha1.ReasonProgressing, v.Message
 		}
 		list = append(list, v.Condition)
@@ -105,9 +128,10 @@ func events(seen facts, told []compose.Condition) []compose.Event {
 		switch {
 		case c.Type == v1alpha1.ConditionStalled && c.Status == compose.True,
 			c.Type == v1alpha1.ConditionArchiving && c.Reason == v1alpha1.ReasonArchivingFails,
-			c.Type == v1alpha1.ConditionBackedUp && c.Reason == v1alpha1.ReasonBackupOverdue:
+			c.Type == v1alpha1.ConditionBackedUp && c.Reason == v1alpha1.ReasonBackupOverdue,
+			c.Type == v1alpha1.ConditionVerified && c.Status == compose.False:
 			list = append(list, compose.Event{Severity: compose.Warning, Reason: c.Reason, Message: c.Message})
-		case (c.Type == v1alpha1.ConditionArchiving || c.Type == v1alpha1.ConditionBackedUp) && c.Status == compose.True:
+		case c.Status == compose.True && slices.Contains([]string{v1alpha1.ConditionArchiving, v1alpha1.ConditionBackedUp, v1alpha1.ConditionVerified}, c.Type):
 			list = append(list, compose.Event{Severity: compose.Normal, Reason: c.Reason, Message: c.Message})
 		}
 	}

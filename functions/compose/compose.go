@@ -63,8 +63,8 @@ type Output struct {
 // An Object is a composed resource.
 type Object struct {
 	// Content of the object, without a status: one of client-go's apply configurations, a struct with pointers and omitempty
-	// like them, or a map. A Resource can be part of it. Unlike the API's own types they have no zero values: Crossplane would own, and set back for ever,
-	// every field that is in here.
+	// like them, or a map. A Resource can be part of it. Unlike the API's own types they have no zero values: Crossplane would
+	// own, and set back for ever, every field that is in here.
 	Content any
 
 	// Ready says that the object is seen to be what it should be.
@@ -110,5 +110,7 @@ type Selector struct {
 	APIVersion string
 	Kind       string
 	Namespace  string
-	Name       string
+
+	// Name of the resource. Without one it is all resources of the kind in Namespace.
+	Name string
 }

@@ -20,6 +20,7 @@ func Compose(in compose.Input) (compose.Output, error) {
 	if err != nil {
 		return compose.Output{}, err
 	}
+	c.Incarnation = p.Incarnation.Scope()
 	contents, mark, err := objects(c, p)
 	if err != nil {
 		return compose.Output{}, err

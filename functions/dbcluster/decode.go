@@ -74,6 +74,9 @@ type cluster struct {
 	// Restore says which database the cluster begins with. Nil means an empty one.
 	Restore *instance.Restore
 
+	// IfBackupsExist says what it does about backups of an earlier cluster of its name.
+	IfBackupsExist v1alpha1.IfBackupsExist
+
 	// Health says when an instance that runs is taken for failed.
 	Health instance.Health
 }
@@ -130,6 +133,7 @@ func (c *cluster) complete(config *compose.Resource) error {
 		return err
 	}
 	c.Restore = restore
+	c.IfBackupsExist = cmp.Or(c.Spec.IfBackupsExist, v1alpha1.BackupsFail)
 	image, err := imageFor(c.Spec, config)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func surroundings(c cluster, p plan) (map[string]any, error) {
 		naming.ObjectAuthority:      authoritySecret(c, p),
 		naming.ObjectCredentials:    credentialsSecret(c, p),
 		naming.ObjectServiceAccount: serviceAccount(c),
-		naming.ObjectRole:           role(c),
+		naming.ObjectRole:           role(c, p),
 	}
 	if p.RoleBinding {
 		shapes[naming.ObjectRoleBinding] = roleBinding(c)
@@ -36,14 +36,14 @@ func surroundings(c cluster, p plan) (map[string]any, error) {
 	if !p.Bare {
 		maps.Copy(shapes, map[string]any{
 			naming.ObjectReports:             reportsConfigMap(c),
-			naming.ObjectReadWrite:           readWriteService(c),
+			naming.ObjectReadWrite:           readWriteService(c, p),
 			naming.ObjectPods:                podsService(c),
 			naming.ObjectPodDisruptionBudget: podDisruptionBudget(c),
 			naming.ObjectNetworkPolicy:       networkPolicy(c, p),
 		})
 	}
 	if !p.Bare && c.ReadReplicas {
-		shapes[naming.ObjectReadOnly] = readOnlyService(c)
+		shapes[naming.ObjectReadOnly] = readOnlyService(c, p)
 	}
 	if p.Certificate != nil {
 		shapes[naming.ObjectCertificate] = certificateSecret(c, p)

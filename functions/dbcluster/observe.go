@@ -17,6 +17,8 @@ const (
 	requiredCertificate = "certificate"
 	requiredRepository  = "repository"
 	requiredSource      = "source"
+	requiredLedger      = "ledger"
+	requiredPlans       = "plans"
 )
 
 // Keys of the Secrets that only the function knows. The others are in package instance.
@@ -64,6 +66,12 @@ type facts struct {
 	// Source is what a BackupPlan says about where the backups are that the cluster begins with.
 	Source compose.Lookup
 
+	// Incarnation is the one that is to be, as the cluster's ledger says. Nil for one that was never restored in place.
+	Incarnation *instance.Incarnation
+
+	// Plans are the BackupPlans of the namespace: the names of their DBClusters by their own. Nil when they were not looked up.
+	Plans map[string]string
+
 	// BackupCertificate is the one of Jobs that may read the instances' files.
 	BackupCertificate map[string][]byte
 
@@ -81,7 +89,8 @@ type credentials struct {
 // StatefulSetFacts are what is seen of the StatefulSet.
 type statefulSetFacts struct {
 	VolumeClaimTemplates []*compose.Resource
-	Template             string // The value of naming.AnnotationTemplate.
+	Template             string                // The value of naming.AnnotationTemplate.
+	Incarnation          *instance.Incarnation // The value of naming.AnnotationIncarnation.
 	Generation           int64
 	ObservedGeneration   int64
 	SpecReplicas         int64
@@ -113,6 +122,8 @@ func observe(in compose.Input) facts {
 
 		Repository:        compose.LookUpSecret(in, requiredRepository),
 		Source:            compose.LookUpSecret(in, requiredSource),
+		Incarnation:       observeLedger(in.Required[requiredLedger]),
+		Plans:             observePlans(in),
 		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),
 
 		DefinitionsProtected: observeDefinitions(in.Required),
@@ -127,6 +138,21 @@ func observe(in compose.Input) facts {
 		}
 	}
 	return f
+}
+
+// observePlans returns the BackupPlans that are to stay.
+func observePlans(in compose.Input) map[string]string {
+	found, answered := in.Required[requiredPlans]
+	if !answered {
+		return nil
+	}
+	plans := map[string]string{}
+	for _, claim := range found {
+		if claim.Time("metadata", "deletionTimestamp").IsZero() {
+			plans[claim.Text("metadata", "name")] = claim.Text("spec", "dbclusterRef")
+		}
+	}
+	return plans
 }
 
 // observeDefinitions says whether every definition is seen to be protected for all clusters. What was not looked up, or is
@@ -194,6 +220,7 @@ func observeStatefulSet(o *compose.Resource) *statefulSetFacts {
 	return &statefulSetFacts{
 		VolumeClaimTemplates: o.Objects("spec", "volumeClaimTemplates"),
 		Template:             o.Text("metadata", "annotations", naming.AnnotationTemplate),
+		Incarnation:          instance.ParseIncarnation(o.Text("metadata", "annotations", naming.AnnotationIncarnation)),
 		Generation:           o.Number("metadata", "generation"),
 		ObservedGeneration:   o.Number("status", "observedGeneration"),
 		SpecReplicas:         o.Number("spec", "replicas"),
@@ -203,6 +230,14 @@ func observeStatefulSet(o *compose.Resource) *statefulSetFacts {
 		CurrentRevision:      o.Text("status", "currentRevision"),
 		UpdateRevision:       o.Text("status", "updateRevision"),
 	}
+}
+
+// observeLedger returns the incarnation that a cluster's ledger says is to be.
+func observeLedger(found []*compose.Resource) *instance.Incarnation {
+	if len(found) == 0 {
+		return nil
+	}
+	return instance.ParseIncarnation(found[0].Text("data", instance.IncarnationKey))
 }
 
 // refersToStatefulSet says whether the composite lists a StatefulSet among its objects. It does from the moment an earlier

@@ -52,6 +52,11 @@ type plan struct {
 	// Instances says that the StatefulSet is to be.
 	Instances bool
 
+	// Incarnation of the cluster that the Pods are to run. Nil for the one that it was born with. Leaving says that another one
+	// is to be, and that the Pods of this one must go first.
+	Incarnation *instance.Incarnation
+	Leaving     bool
+
 	// Replicas is how many Pods there are to be.
 	Replicas int32
 
@@ -77,6 +82,10 @@ type verdict struct {
 // makePlan decides what is to be. Nothing random is ever made from what was not observed: the authority and the generated
 // credentials come first, in Secrets that refuse a second write, and all else follows once they are seen.
 func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error) {
+	incarnation, leaving, err := planIncarnation(seen)
+	if err != nil {
+		return plan{}, err
+	}
 	authority, err := planAuthority(c, seen, now, rand)
 	if err != nil {
 		return plan{}, err
@@ -96,6 +105,8 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 	}
 
 	p := plan{
+		Incarnation: incarnation,
+		Leaving:     leaving,
 		Authority:   authority,
 		Credentials: generated,
 		Certificate: certificate,
@@ -111,7 +122,7 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 	p.Bare = planBare(seen)
 	p.RoleBinding = seen.Started || seen.Present[naming.ObjectRole] || seen.Present[naming.ObjectRoleBinding]
 	p.Instances = planInstances(seen, p)
-	p.Replicas = planReplicas(c, seen)
+	p.Replicas = planReplicas(c, seen, p)
 	p.Ordered = p.Replicas > 1 && seen.StatefulSet != nil && seen.StatefulSet.ReadyReplicas > 0
 	p.Protected = c.Protected && (seen.Started || len(seen.Usages) > 0)
 	p.ProtectDefinitions = p.Protected && !seen.DefinitionsProtected
@@ -123,9 +134,9 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 
 // planReplicas takes standbys away only once the primary has said that it is among those that stay: another count could
 // take the primary itself.
-func planReplicas(c cluster, seen facts) int32 {
+func planReplicas(c cluster, seen facts, p plan) int32 {
 	wanted := int32(c.Instances) //nolint:gosec // Six at most.
-	if c.Stopped {
+	if c.Stopped || p.Leaving {
 		return 0
 	}
 	if seen.StatefulSet == nil || seen.StatefulSet.SpecReplicas <= int64(wanted) || seen.StatefulSet.SpecReplicas > 1+maximumStandbys {
@@ -226,7 +237,6 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 	}
 	config := &instance.Config{
 		Cluster:        c.Name,
-		Scope:          c.Scope(),
 		Version:        c.Spec.PrimarySpec.Version,
 		Owner:          c.Owner,
 		Parameters:     values,
@@ -240,6 +250,10 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 		Patroni:        patroni.Timing(c.Health),
 		Backup:         p.Backup.Config,
 		Restore:        c.Restore,
+		Incarnation:    p.Incarnation,
+		Leaving:        p.Leaving,
+		IfBackupsExist: c.IfBackupsExist,
+		PlanAwaited:    awaitedPlan(c, seen),
 		DataDiskSize:   c.Disk.Size.String(),
 	}
 	if p.Admin != nil {
@@ -256,12 +270,13 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 }
 
 // planInstances says whether there is to be a StatefulSet: always when there is one, and else when all is there that its
-// Pods mount, and the ServiceAccount, without which they are refused and tried again ever more seldom.
+// Pods mount, and the ServiceAccount, without which they are refused and tried again ever more seldom; and when it is known whether
+// there is a BackupPlan, which they would begin without otherwise.
 func planInstances(seen facts, p plan) bool {
 	if seen.Started {
 		return true
 	}
-	return seen.Authority != nil && seen.Credentials != nil && seen.Present[naming.ObjectServiceAccount] && p.RoleBinding &&
+	return seen.Plans != nil && seen.Authority != nil && seen.Credentials != nil && seen.Present[naming.ObjectServiceAccount] && p.RoleBinding &&
 		p.Certificate != nil && p.Admin != nil && p.Connection != nil && p.Config != nil
 }
 
@@ -301,19 +316,28 @@ func parametersRefused(refusals []parameters.Refusal, exists bool) verdict {
 	}}
 }
 
-// requires returns what is to be looked up: the user's Secrets, those of BackupPlans, what protects the definitions for all
-// clusters, and until there are instances the claim. It is asked for on every call: what is not asked for again is not watched any more.
+// requires returns what is to be looked up: the user's Secrets, those of BackupPlans, the ledger, what protects the definitions for
+// all clusters, until there are instances the claim, and until there is a database the BackupPlans. It is asked for on every call:
+// what is not asked for again is not watched any more.
 func requires(c cluster, seen facts) map[string]compose.Selector {
 	secret := func(name string) compose.Selector {
 		return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: c.Namespace, Name: name}
 	}
-	selectors := map[string]compose.Selector{requiredRepository: secret(c.Repository())}
+	selectors := map[string]compose.Selector{
+		requiredRepository: secret(c.Repository()),
+		requiredLedger:     {APIVersion: "v1", Kind: "ConfigMap", Namespace: c.Namespace, Name: c.Ledger()},
+	}
 	if c.Restore != nil {
 		selectors[requiredSource] = secret(c.source().Repository())
 	}
 	if !seen.Started {
 		selectors[requiredClaim] = compose.Selector{
 			APIVersion: v1alpha1.Group + "/" + v1alpha1.Version, Kind: v1alpha1.KindDBCluster, Namespace: c.Namespace, Name: c.Name,
+		}
+	}
+	if !born(seen) {
+		selectors[requiredPlans] = compose.Selector{
+			APIVersion: v1alpha1.Group + "/" + v1alpha1.Version, Kind: v1alpha1.KindBackupPlan, Namespace: c.Namespace,
 		}
 	}
 	if user := c.Spec.PrimarySpec.AdminUser; user != nil && user.PasswordRef != nil {

@@ -18,16 +18,20 @@ func serviceAccount(c cluster) *applycorev1.ServiceAccountApplyConfiguration {
 
 // role is what the instances may do. Names can limit neither list, watch nor create: these are namespace-wide, for what
 // Patroni keeps its state in and finds its members by. No instance can read a Secret or touch another cluster's objects.
-func role(c cluster) *applyrbacv1.RoleApplyConfiguration {
+func role(c cluster, p plan) *applyrbacv1.RoleApplyConfiguration {
 	pods, volumes := make([]string, 0, instances), make([]string, 0, instances)
 	for ordinal := range instances {
 		pods, volumes = append(pods, c.Pod(ordinal)), append(volumes, c.DataVolume(ordinal))
+	}
+	state := make([]string, 0, 5)
+	for _, scope := range scopes(c, p.Incarnation) {
+		state = append(state, scope.PatroniConfigMaps()...)
 	}
 	return applyrbacv1.Role(c.ServiceAccount(), c.Namespace).WithLabels(c.Labels()).WithRules(
 		// Patroni makes its ConfigMaps and watches them; the agent watches the cluster's configuration.
 		rule([]string{"configmaps"}, []string{"list", "watch", "create"}),
 		// Patroni's state, and the agent's report. Patroni deletes what it keeps when a cluster is removed from it.
-		rule([]string{"configmaps"}, []string{"get", "update", "patch", "delete"}, append(c.PatroniConfigMaps(), c.Reports())...),
+		rule([]string{"configmaps"}, []string{"get", "update", "patch", "delete"}, append(state, c.Reports())...),
 		rule([]string{"configmaps"}, []string{"get"}, c.Config()),
 		// The record of operations outlives the cluster: no instance deletes it.
 		rule([]string{"configmaps"}, []string{"get", "update"}, c.Ledger()),

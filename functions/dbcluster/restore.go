@@ -3,6 +3,8 @@ package dbcluster
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -18,6 +20,7 @@ func restoreOf(c naming.Cluster, spec *v1alpha1.BootstrapSpec) (*instance.Restor
 	s := spec.Restore
 	r := &instance.Restore{
 		Namespace: cmp.Or(s.SourceNamespace, c.Namespace), Cluster: s.SourceDBCluster, Incarnation: s.Incarnation, Backup: s.Backup, LSN: s.LSN,
+		XID: s.XID, Name: s.Name, Immediate: s.Immediate,
 	}
 	if s.PointInTime == "" {
 		return r, nil
@@ -29,6 +32,23 @@ func restoreOf(c naming.Cluster, spec *v1alpha1.BootstrapSpec) (*instance.Restor
 	at = at.UTC()
 	r.Time = &at
 	return r, nil
+}
+
+// awaitedPlan returns the BackupPlan of a cluster without a database, as long as it has not said where backups are kept: the
+// cluster and its plan may come in any order, and what the plan leads to has a say in how the cluster begins.
+func awaitedPlan(c cluster, seen facts) string {
+	switch {
+	case born(seen), len(seen.Repository.Data[instance.KeyRepositoryRevision]) > 0:
+		return ""
+	case seen.Plans == nil && seen.Config != nil:
+		return seen.Config.PlanAwaited
+	}
+	for _, plan := range slices.Sorted(maps.Keys(seen.Plans)) {
+		if seen.Plans[plan] == c.Name {
+			return plan
+		}
+	}
+	return ""
 }
 
 // source returns the cluster whose BackupPlan says where the backups are that this one begins with.

@@ -74,6 +74,8 @@ func stalls(c cluster, seen facts, p plan) (reason, message string) {
 				add(v1alpha1.ReasonDataDiskCannotGrow, incident.Message)
 			case incident.Code == instance.IncidentParametersFailed && p.Config != nil && i.ParametersHash != p.Config.ParametersHash:
 				add(v1alpha1.ReasonParametersFailed, incident.Message)
+			case incident.Code == instance.IncidentBackupsExist && c.IfBackupsExist == v1alpha1.BackupsFail:
+				add(v1alpha1.ReasonBackupsExist, incident.Message)
 			}
 		}
 	}
@@ -97,6 +99,8 @@ func waitsForStatefulSet(c cluster, seen facts, p plan, mark string) []string {
 	switch {
 	case set == nil:
 		return []string{fmt.Sprintf("Waiting for the StatefulSet %s to be created.", name)}
+	case p.Leaving:
+		return []string{fmt.Sprintf("Waiting for %d instances to stop, for a Restore.", set.Replicas)}
 	case !c.Stopped && int(p.Replicas) > c.Instances:
 		return []string{fmt.Sprintf("Waiting for the primary to be one of the %d instances that stay.", c.Instances)}
 	case set.Template != mark, set.SpecReplicas != int64(p.Replicas), set.ObservedGeneration < set.Generation:
@@ -219,7 +223,8 @@ type reported struct {
 	instance.Report
 }
 
-// current returns the reports of the instances that run, by ordinal. What one that is gone said last is left out.
+// current returns the reports of the instances that run, by ordinal. What one that is gone said last is left out, and what was
+// said of another incarnation.
 func current(c cluster, seen facts) []reported {
 	if c.Stopped || seen.StatefulSet == nil {
 		return nil
@@ -227,7 +232,7 @@ func current(c cluster, seen facts) []reported {
 	var list []reported
 	for ordinal := range min(seen.StatefulSet.SpecReplicas, 1+maximumStandbys) {
 		name := c.Pod(int(ordinal))
-		if report, ok := seen.Reports[name]; ok {
+		if report, ok := seen.Reports[name]; ok && report.Incarnation == seen.StatefulSet.Incarnation.At() {
 			list = append(list, reported{Name: name, Report: report})
 		}
 	}

@@ -12,13 +12,13 @@ import (
 )
 
 // readWriteService leads to the primary, wherever Patroni has it: it selects the label that Patroni sets.
-func readWriteService(c cluster) *applycorev1.ServiceApplyConfiguration {
-	return roleService(c, c.ReadWrite(), patroni.PrimaryLabel(c.Spec.PrimarySpec.Version))
+func readWriteService(c cluster, p plan) *applycorev1.ServiceApplyConfiguration {
+	return roleService(c, p, c.ReadWrite(), patroni.PrimaryLabel(c.Spec.PrimarySpec.Version))
 }
 
 // readOnlyService leads to the standbys. Without any it has no endpoints.
-func readOnlyService(c cluster) *applycorev1.ServiceApplyConfiguration {
-	return roleService(c, c.ReadOnly(), patroni.StandbyLabel(c.Spec.PrimarySpec.Version))
+func readOnlyService(c cluster, p plan) *applycorev1.ServiceApplyConfiguration {
+	return roleService(c, p, c.ReadOnly(), patroni.StandbyLabel(c.Spec.PrimarySpec.Version))
 }
 
 // podsService gives every instance a DNS name, also while it is not ready: instances find each other by it.
@@ -36,9 +36,12 @@ func podsService(c cluster) *applycorev1.ServiceApplyConfiguration {
 			))
 }
 
-func roleService(c cluster, name, label string) *applycorev1.ServiceApplyConfiguration {
+func roleService(c cluster, p plan, name, label string) *applycorev1.ServiceApplyConfiguration {
 	selector := maps.Clone(c.Selector())
 	selector[naming.LabelRole] = label
+	if p.Incarnation != nil {
+		selector[naming.LabelIncarnation] = p.Incarnation.ID
+	}
 	return applycorev1.Service(name, c.Namespace).
 		WithLabels(c.Labels()).
 		WithSpec(applycorev1.ServiceSpec().

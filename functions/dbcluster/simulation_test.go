@@ -3,6 +3,7 @@ package dbcluster
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -68,12 +69,11 @@ func (w *world) call(observed map[string]*unstructured.Unstructured, required ma
 	w.t.Helper()
 	w.calls++
 	in := compose.Input{
-		Composite: functiontest.Resource(w.t, w.xr), Observed: map[string]*compose.Resource{}, Required: required,
-		Config: functiontest.Config(w.t), Now: w.now, Rand: w.rand,
+		Composite: functiontest.Resource(w.t, w.xr), Observed: functiontest.Resources(w.t, observed),
+		Required: map[string][]*compose.Resource{requiredPlans: nil}, // There is none.
+		Config:   functiontest.Config(w.t), Now: w.now, Rand: w.rand,
 	}
-	for name, o := range observed {
-		in.Observed[name] = functiontest.Resource(w.t, o)
-	}
+	maps.Copy(in.Required, required)
 	out, err := Compose(in)
 	if err != nil {
 		w.t.Fatalf("call %d: %v", w.calls, err)
@@ -123,7 +123,7 @@ func (w *world) settle() {
 	}
 	config := observeConfig(w.object(naming.ObjectConfig))
 	report, err := json.Marshal(instance.Report{
-		Pod: "uid-0", Node: "node-1", Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1,
+		Pod: "uid-0", Node: "node-1", Incarnation: w.running(), Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1,
 		ServerVersion: "15.20", SystemIdentifier: "7300000000000000000", ParametersHash: config.ParametersHash,
 		Parameters: config.Parameters, AdminRevision: config.AdminRevision, CertificateRevision: config.CertificateRevision,
 		DataDiskSize: config.DataDiskSize,

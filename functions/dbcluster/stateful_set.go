@@ -25,12 +25,14 @@ func statefulSet(c cluster, p plan) (content any, mark string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
+	set := applyappsv1.StatefulSet(c.StatefulSet(), c.Namespace).WithLabels(c.Labels())
+	if err := incarnate(set, template, p.Incarnation); err != nil {
+		return nil, "", err
+	}
 	if mark, err = templateMark(template); err != nil {
 		return nil, "", err
 	}
-	set := applyappsv1.StatefulSet(c.StatefulSet(), c.Namespace).
-		WithLabels(c.Labels()).
-		WithAnnotations(map[string]string{naming.AnnotationTemplate: mark}).
+	set.WithAnnotations(map[string]string{naming.AnnotationTemplate: mark}).
 		WithSpec(applyappsv1.StatefulSetSpec().
 			WithServiceName(c.Pods()).
 			WithReplicas(p.Replicas).

@@ -50,6 +50,12 @@ func status(c cluster, seen facts, p plan, r rollout, primaries succession, now 
 		CertificateExpiry: certificateExpiry(c, seen, p),
 		CriticalIncidents: incidents(c, seen, p, now),
 	}
+	if i := p.Incarnation; i != nil {
+		s.Incarnation = i.ID
+		for _, k := range i.Kept {
+			s.KeptIncarnations = append(s.KeptIncarnations, v1alpha1.KeptIncarnation{Incarnation: k.ID, Until: metav1.Time{Time: k.Until.UTC()}})
+		}
+	}
 	if p.Connection != nil {
 		s.Binding = &v1alpha1.SecretReference{Name: c.Connection()}
 	}

@@ -99,6 +99,16 @@ func Resource(t testing.TB, o *unstructured.Unstructured) *compose.Resource {
 	return (*compose.Resource)(s)
 }
 
+// Resources returns objects as a composer sees them.
+func Resources(t testing.TB, objects map[string]*unstructured.Unstructured) map[string]*compose.Resource {
+	t.Helper()
+	resources := make(map[string]*compose.Resource, len(objects))
+	for name, o := range objects {
+		resources[name] = Resource(t, o)
+	}
+	return resources
+}
+
 // Content returns what is in an object or a status that a composer returned, as the API server would read it.
 func Content(t testing.TB, typed any) map[string]any {
 	t.Helper()

@@ -2,6 +2,8 @@
 // of a cluster follows, and the Report that each instance gives. Both travel in ConfigMaps, so neither holds a secret.
 package instance
 
+import "github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+
 // ConfigKey is the key of the cluster's ConfigMap that holds its Config as JSON.
 const ConfigKey = "cluster.json"
 
@@ -73,9 +75,6 @@ type Config struct {
 	// Cluster is the claim's name. It names every object of the cluster.
 	Cluster string `json:"cluster"`
 
-	// Scope is Patroni's name for the cluster. Patroni's ConfigMaps are called <scope>-leader, -config and so on.
-	Scope string `json:"scope"`
-
 	// Version is PostgreSQL's major version, for example "17".
 	Version string `json:"version"`
 
@@ -128,6 +127,17 @@ type Config struct {
 
 	// Restore says which database a new cluster begins with. Nil means an empty one.
 	Restore *Restore `json:"restore,omitempty"`
+
+	// Incarnation is the one that the Pods' template says, and Leaving says that they are to go so that another one can begin. Both
+	// are for the function, which sees old objects now and then: an instance goes by its template.
+	Incarnation *Incarnation `json:"incarnation,omitempty"`
+	Leaving     bool         `json:"leaving,omitempty"`
+
+	// IfBackupsExist says what a new cluster without Restore does about backups of an earlier one of its name.
+	IfBackupsExist v1alpha1.IfBackupsExist `json:"ifBackupsExist,omitempty"`
+
+	// PlanAwaited is the name of the BackupPlan of a cluster without a database, as long as it has not said where backups are kept.
+	PlanAwaited string `json:"planAwaited,omitempty"`
 
 	// DataDiskSize is the size that the instance's data volume is to have at least, for example "10Gi". The agent asks for
 	// more when its claim asks for less: StatefulSets cannot.

@@ -29,7 +29,7 @@ const DefaultValidity = time.Hour
 
 // An Operation is what a Job is to carry out, once.
 type Operation struct {
-	// Kind of the claim: Switchover or Failover.
+	// Kind of the claim: Switchover, Failover or Restore.
 	Kind string `json:"kind"`
 
 	// Name of the claim.
@@ -44,8 +44,24 @@ type Operation struct {
 
 	AllowDataLoss bool `json:"allowDataLoss,omitempty"`
 
+	// Restore says what a Restore is to do. Nil for any other.
+	Restore *RestoreTask `json:"restore,omitempty"`
+
 	RequestedAt time.Time `json:"requestedAt"`
 	ValidUntil  time.Time `json:"validUntil"`
+}
+
+// A RestoreTask is what a cluster's database is to be in place of what it is.
+type RestoreTask struct {
+	// Target is the database in the repository.
+	Target Restore `json:"target"`
+
+	// Kept is the ID of an incarnation whose data is on the volumes. Empty when the database comes from the repository.
+	Kept string `json:"kept,omitempty"`
+
+	// KeepFor is how long the data of now is kept, Timeout how long the restore may take.
+	KeepFor time.Duration `json:"keepFor"`
+	Timeout time.Duration `json:"timeout"`
 }
 
 // Key is where a ledger remembers the operation.
@@ -74,6 +90,12 @@ type OperationReport struct {
 	TimelineAfter  int                     `json:"timelineAfter,omitempty"`
 	WritePause     string                  `json:"writePause,omitempty"`
 	DataLoss       string                  `json:"dataLoss,omitempty"`
+
+	// Incarnations before and after a Restore, the backup that it began with, and until when the data before is kept.
+	OldIncarnation string     `json:"oldIncarnation,omitempty"`
+	NewIncarnation string     `json:"newIncarnation,omitempty"`
+	Backup         string     `json:"backup,omitempty"`
+	KeptUntil      *time.Time `json:"keptUntil,omitempty"`
 }
 
 // A LedgerEntry is what a cluster remembers of an operation. It is written before anything is done, with the phase

@@ -1,6 +1,9 @@
 package instance
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+)
 
 // Role is what an instance is in its cluster.
 type Role string
@@ -35,6 +38,9 @@ type Report struct {
 
 	// Node is the node that the Pod runs on.
 	Node string `json:"node,omitempty"`
+
+	// Incarnation is the number of the Incarnation that the instance runs. 0 where there is none on record.
+	Incarnation int `json:"incarnation,omitempty"`
 
 	Role  Role  `json:"role"`
 	State State `json:"state"`
@@ -77,6 +83,9 @@ type Report struct {
 
 	// DataDiskSize is what the volume really has, for example "10Gi".
 	DataDiskSize string `json:"dataDiskSize,omitempty"`
+
+	// DataDiskFree is how much room is left on the volume, rounded down so that it changes seldom.
+	DataDiskFree string `json:"dataDiskFree,omitempty"`
 
 	// DataDirectory is where the database's files are, which a backup reads.
 	DataDirectory string `json:"dataDirectory,omitempty"`
@@ -159,10 +168,11 @@ func ParseReports(data map[string]string) map[string]Report {
 }
 
 // Primary returns the report of the instance that says that it is the primary and runs. One that was lost could not say that it
-// is not the primary any more: the newest timeline tells.
+// is not the primary any more: the newest incarnation tells, and of one the newest timeline.
 func Primary(reports map[string]Report) (name string, primary Report, found bool) {
 	for n, r := range reports {
-		if r.Role == RolePrimary && r.State == StateRunning && (!found || r.Timeline > primary.Timeline) {
+		newer := cmp.Or(cmp.Compare(r.Incarnation, primary.Incarnation), cmp.Compare(r.Timeline, primary.Timeline)) > 0
+		if r.Role == RolePrimary && r.State == StateRunning && (!found || newer) {
 			name, primary, found = n, r, true
 		}
 	}

@@ -66,7 +66,10 @@ type Repository struct {
 	// Schedules are when backups are due, by type, in UTC.
 	Schedules map[v1alpha1.BackupType]string `json:"schedules,omitempty"`
 
-	// Paused says that no backup is taken on schedule.
+	// Verification is when backups are to be tried, in UTC. Empty when they are not.
+	Verification string `json:"verification,omitempty"`
+
+	// Paused says that no backup is taken on schedule, and none tried.
 	Paused bool `json:"paused,omitempty"`
 }
 
@@ -148,6 +151,32 @@ type StoredBackup struct {
 
 	// Size is what it added to the store, in bytes.
 	Size int64 `json:"size"`
+
+	// Name of the claim that asked for it.
+	Name string `json:"name,omitempty"`
+
+	// Damaged says that it cannot be restored, because it or one that it continues was found to be damaged.
+	Damaged bool `json:"damaged,omitempty"`
+}
+
+// ScheduleKey is the key of a cluster's inventory under which the instances remember their Schedule.
+const ScheduleKey = "schedule.json"
+
+// A Schedule is what the instances remember of a BackupPlan's schedules.
+type Schedule struct {
+	// Handled is until when every backup that was due has been taken care of.
+	Handled time.Time `json:"handled"`
+
+	// Plan identifies the schedules of backups that this is about.
+	Plan string `json:"plan"`
+
+	// First identifies the database in a repository that a first backup was asked for, and FirstAt when.
+	First   string    `json:"first,omitempty"`
+	FirstAt time.Time `json:"firstAt,omitzero"`
+
+	// Verification is when backups are to be tried, and VerificationSince since when that is so.
+	Verification      string    `json:"verification,omitempty"`
+	VerificationSince time.Time `json:"verificationSince,omitzero"`
 }
 
 // BackupKey is the key of the ConfigMap that a backup's Job reports in.

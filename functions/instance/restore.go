@@ -7,8 +7,8 @@ import (
 // FolderSource is where the Secret of the repository is mounted that a new cluster's database is restored from.
 const FolderSource = "/etc/xdbcluster/source"
 
-// A Restore of a Config says which database a new cluster begins with. At most one of Backup, Time and LSN is given; none of
-// them means all that is archived.
+// A Restore of a Config says which database a new cluster begins with. At most one of Time, LSN, XID, Name and Immediate is given.
+// None of them means the end of Backup, and without one all that is archived.
 type Restore struct {
 	// Namespace and Cluster that was backed up.
 	Namespace string `json:"namespace"`
@@ -17,7 +17,7 @@ type Restore struct {
 	// Incarnation of the cluster's database. Empty means the newest one that has the target.
 	Incarnation string `json:"incarnation,omitempty"`
 
-	// Backup is pgBackRest's label of the backup to restore, and nothing that came after it.
+	// Backup is pgBackRest's label of the backup to begin with, which may be given alone or with XID or Name.
 	Backup string `json:"backup,omitempty"`
 
 	// Time up to which transactions are restored.
@@ -25,7 +25,19 @@ type Restore struct {
 
 	// LSN up to which WAL is replayed.
 	LSN string `json:"lsn,omitempty"`
+
+	// XID is the transaction up to whose end WAL is replayed. It may have the epoch that pg_current_xact_id() gives.
+	XID int64 `json:"xid,omitempty"`
+
+	// Name of the restore point up to which WAL is replayed.
+	Name string `json:"name,omitempty"`
+
+	// Immediate is the end of the newest backup.
+	Immediate bool `json:"immediate,omitempty"`
 }
+
+// Searched says that nobody knows where in the archive the target is before WAL is replayed.
+func (r Restore) Searched() bool { return r.XID != 0 || r.Name != "" }
 
 // Codes of incidents of a cluster that is restored.
 const (
@@ -37,4 +49,16 @@ const (
 
 	// IncidentRestoreFails: it is tried again.
 	IncidentRestoreFails = "RestoreFails"
+)
+
+// Codes of incidents of a new cluster that has a BackupPlan.
+const (
+	// IncidentBackupPlanAwaited: only the BackupPlan says where there may be backups of an earlier cluster.
+	IncidentBackupPlanAwaited = "BackupPlanAwaited"
+
+	// IncidentBackupsUnknown: the store does not say whether there are any.
+	IncidentBackupsUnknown = "BackupsUnknown"
+
+	// IncidentBackupsExist: there are some, and nobody has said what is to be done about them.
+	IncidentBackupsExist = "BackupsExist"
 )

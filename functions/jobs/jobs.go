@@ -11,6 +11,7 @@ import (
 	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/functions/pods"
 )
@@ -21,6 +22,9 @@ type Seen struct {
 	Job     *compose.Resource
 	Created time.Time
 	Failed  bool
+
+	// Complete says that it has come to its end.
+	Complete bool
 
 	// Permitted says that the Job's rights are there.
 	Permitted bool
@@ -33,7 +37,8 @@ type Seen struct {
 func Observe(in compose.Input) Seen {
 	s := Seen{
 		Job:       in.Observed[naming.ObjectJob],
-		Failed:    hasFailed(in.Observed[naming.ObjectJob]),
+		Failed:    has(in.Observed[naming.ObjectJob], "Failed"),
+		Complete:  has(in.Observed[naming.ObjectJob], "Complete"),
 		Granted:   in.Observed[naming.ObjectRole] != nil,
 		Permitted: in.Observed[naming.ObjectServiceAccount] != nil && in.Observed[naming.ObjectRoleBinding] != nil,
 	}
@@ -43,9 +48,10 @@ func Observe(in compose.Input) Seen {
 	return s
 }
 
-func hasFailed(job *compose.Resource) bool {
+// has says whether a condition of a Job is true.
+func has(job *compose.Resource, condition string) bool {
 	return slices.ContainsFunc(job.Objects("status", "conditions"), func(c *compose.Resource) bool {
-		return c.Text("type") == "Failed" && c.Text("status") == "True"
+		return c.Text("type") == condition && c.Text("status") == "True"
 	})
 }
 
@@ -54,11 +60,14 @@ type Instances struct {
 	Image       string
 	Certificate string // The name of a Secret.
 	Credentials string // The name of a Secret.
+
+	// Incarnation is what Patroni's name for the cluster ends with.
+	Incarnation string
 }
 
 // ObserveInstances returns nil when the StatefulSet is not one of ours.
 func ObserveInstances(set *compose.Resource) *Instances {
-	i := &Instances{}
+	i := &Instances{Incarnation: instance.ParseIncarnation(set.Text("metadata", "annotations", naming.AnnotationIncarnation)).Scope()}
 	pod := set.Object("spec", "template", "spec")
 	for _, container := range pod.Objects("containers") {
 		if container.Text("name") == pods.ContainerDatabase {
@@ -121,6 +130,15 @@ func Existing(o naming.Operation, job *compose.Resource) compose.Object {
 func New(o naming.Operation, c naming.Cluster, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) compose.Object {
 	labels := o.Labels()
 	labels[naming.LabelOperation] = c.Name
+	return job(o, labels, attempts, spec)
+}
+
+// NewApart is New for a Pod that has nothing to do with the cluster's instances.
+func NewApart(o naming.Operation, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) compose.Object {
+	return job(o, o.Labels(), attempts, spec)
+}
+
+func job(o naming.Operation, labels map[string]string, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) compose.Object {
 	return ready(applybatchv1.Job(o.Objects(), o.Namespace).
 		WithLabels(o.Labels()).
 		WithSpec(applybatchv1.JobSpec().

@@ -19,11 +19,17 @@ const (
 
 	// LabelScope of Pods and of Patroni's ConfigMaps holds Patroni's name for the cluster.
 	LabelScope = "xdbcluster.io/scope"
+
+	// LabelIncarnation of Pods holds the incarnation that they run, where that is not the one that the cluster was born with.
+	LabelIncarnation = "xdbcluster.io/incarnation"
 )
 
 // AnnotationTemplate of a StatefulSet identifies the Pod template that its spec was made from. The API server adds defaults
 // to a template, so templates themselves cannot be compared.
 const AnnotationTemplate = "xdbcluster.io/template"
+
+// AnnotationIncarnation of a StatefulSet holds, in JSON, the incarnation that its Pods run.
+const AnnotationIncarnation = "xdbcluster.io/incarnation"
 
 // Suffixes of the names of cluster-scoped objects. A claim's name has 46 characters at most, so that all names stay within
 // 63.
@@ -43,6 +49,9 @@ type Cluster struct {
 
 	// Name of the claim.
 	Name string
+
+	// Incarnation is what Patroni's name for the cluster ends with. Empty for the one that the cluster was born with.
+	Incarnation string
 }
 
 // Labels are on every object of the cluster.
@@ -103,8 +112,13 @@ func (c Cluster) Admin() string { return c.Name + "-admin" }
 // Connection is the name of the Secret that applications connect with.
 func (c Cluster) Connection() string { return c.Name + "-connection" }
 
-// Scope is Patroni's name for the cluster.
-func (c Cluster) Scope() string { return c.Name + "-patroni" }
+// Scope is Patroni's name for the cluster. Each incarnation has its own: nothing that Patroni knows of one holds for another.
+func (c Cluster) Scope() string {
+	if c.Incarnation == "" {
+		return c.Name + "-patroni"
+	}
+	return c.Name + "-patroni-" + c.Incarnation
+}
 
 // PatroniConfig is the name of the ConfigMap with Patroni's dynamic configuration and the database's identifier.
 func (c Cluster) PatroniConfig() string { return c.Scope() + "-config" }
@@ -209,8 +223,22 @@ func (c Cluster) Archivist() string { return c.Name + "-backup" }
 // Inventory is the ConfigMap that says what is in the repository.
 func (c Cluster) Inventory() string { return c.Name + "-backups" }
 
+// Verification names all that a cluster's verification has while it is due.
+func (c Cluster) Verification() Operation {
+	return Operation{Namespace: c.Namespace, Kind: "verification", Name: c.Name}
+}
+
 // BackupCertificate is the name of the Secret with the certificate by which the instances know the Jobs that read their files.
 func (c Cluster) BackupCertificate() string { return c.Name + "-backup-tls" }
+
+// locationDigits is how much of a location's identifier is in a name: a claim's name has 46 characters at most, and an object's 63.
+const locationDigits = 8
+
+// Bucket is the name of the Bucket of a location that the cluster is backed up to, and of the ProviderConfig that says how to get
+// in.
+func (c Cluster) Bucket(location string) string {
+	return c.Name + "-backup-" + location[:min(len(location), locationDigits)]
+}
 
 // LabelBackupPlan of a cluster's repository and of the Backups of a plan holds the plan's name.
 const LabelBackupPlan = "xdbcluster.io/backup-plan"

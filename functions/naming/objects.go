@@ -46,3 +46,13 @@ const (
 	ObjectInventory  = "inventory"
 	ObjectLock       = "lock"
 )
+
+// PrefixVerification begins the names of what a BackupPlan's verification has while it is due: a Job, and what a Job has.
+const PrefixVerification = "verification-"
+
+// ObjectBucket is the name of the composed resource that is the bucket of a location, ObjectStore of what says how to get in. Another
+// location has others: a bucket's managed resource never comes to be about another bucket.
+func ObjectBucket(location string) string { return "bucket-" + location }
+
+// ObjectStore is the name of the composed resource that says how to get into the store of a location.
+func ObjectStore(location string) string { return "store-" + location }

@@ -1,14 +1,24 @@
 package operation
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
+)
+
+// What v1alpha1.InPlaceRestoreSpec has as defaults.
+const (
+	defaultKeep    = "168h"
+	defaultTimeout = "12h"
 )
 
 // A request is what a composite asks for, with every default filled in.
@@ -31,34 +41,99 @@ func decode(xr *compose.Resource) (request, error) {
 		return request{}, err
 	}
 	given := compose.Spec(xr)
-	kind, spec := v1alpha1.KindFailover, v1alpha1.FailoverSpec{}
-	if xr.Text("kind") == v1alpha1.KindXSwitchover {
-		kind = v1alpha1.KindSwitchover
+	task := instance.Operation{Kind: kindOf(xr), Name: claim.Name}
+	r := request{Operation: naming.Operation{Namespace: claim.Namespace, Kind: strings.ToLower(task.Kind), Name: claim.Name}}
+	if task.Kind == v1alpha1.KindRestore {
+		r.Task, r.Acknowledged, err = restoreTask(task, claim.Namespace, given)
+	} else {
+		r.Task, r.Acknowledged, err = promotionTask(task, given)
+	}
+	if err != nil {
+		return request{}, fmt.Errorf("cannot read the spec: %w", err)
+	}
+	r.Cluster = naming.Cluster{Namespace: claim.Namespace, Name: r.Task.Cluster}
+	return r, nil
+}
+
+// kindOf returns the kind of a composite's claim.
+func kindOf(xr *compose.Resource) string {
+	switch xr.Text("kind") {
+	case v1alpha1.KindXSwitchover:
+		return v1alpha1.KindSwitchover
+	case v1alpha1.KindXRestore:
+		return v1alpha1.KindRestore
+	}
+	return v1alpha1.KindFailover
+}
+
+// promotionTask is that of a Switchover or a Failover.
+func promotionTask(task instance.Operation, given *compose.Resource) (_ instance.Operation, acknowledged bool, err error) {
+	spec := v1alpha1.FailoverSpec{}
+	if task.Kind == v1alpha1.KindSwitchover {
 		err = given.Decode(&spec.OperationSpec)
 	} else {
 		err = given.Decode(&spec)
 	}
 	if err != nil {
-		return request{}, fmt.Errorf("cannot read the spec: %w", err)
+		return task, false, err
 	}
-
-	task := instance.Operation{
-		Kind: kind, Name: claim.Name, Cluster: spec.DBClusterRef, NewPrimary: spec.NewPrimary, AllowDataLoss: spec.AllowDataLoss,
-		RequestedAt: spec.RequestedAt.UTC(), ValidUntil: spec.RequestedAt.UTC().Add(instance.DefaultValidity),
-	}
-	if spec.ValidUntil != nil {
-		task.ValidUntil = spec.ValidUntil.UTC()
-	}
+	task.Cluster, task.NewPrimary, task.AllowDataLoss = spec.DBClusterRef, spec.NewPrimary, spec.AllowDataLoss
 	if spec.Expect != nil {
 		task.ExpectPrimary = spec.Expect.Primary
 	}
-	return request{
-		Operation:    naming.Operation{Namespace: claim.Namespace, Kind: strings.ToLower(kind), Name: claim.Name},
-		Cluster:      naming.Cluster{Namespace: claim.Namespace, Name: spec.DBClusterRef},
-		Task:         task,
-		Acknowledged: spec.Acknowledged,
-	}, nil
+	task.RequestedAt, task.ValidUntil = validity(spec.RequestedAt, spec.ValidUntil)
+	return task, spec.Acknowledged, nil
+}
+
+// restoreTask is that of a Restore.
+func restoreTask(task instance.Operation, namespace string, given *compose.Resource) (_ instance.Operation, acknowledged bool, err error) {
+	spec := v1alpha1.InPlaceRestoreSpec{}
+	if err := given.Decode(&spec); err != nil {
+		return task, false, err
+	}
+	if spec.RequestedAt == nil {
+		return task, false, errors.New("requestedAt is missing")
+	}
+	restore := &instance.RestoreTask{
+		Kept: spec.KeptIncarnation,
+		Target: instance.Restore{
+			Namespace: namespace, Cluster: spec.SourceDBCluster, Incarnation: spec.Incarnation, Backup: spec.Backup, LSN: spec.LSN,
+		},
+	}
+	if spec.PointInTime != "" {
+		at, err := time.Parse(time.RFC3339Nano, spec.PointInTime)
+		if err != nil {
+			return task, false, fmt.Errorf("cannot read pointInTime: %w", err)
+		}
+		at = at.UTC()
+		restore.Target.Time = &at
+	}
+	if restore.KeepFor, err = time.ParseDuration(cmp.Or(spec.KeepOldDataFor, defaultKeep)); err != nil {
+		return task, false, fmt.Errorf("cannot read keepOldDataFor: %w", err)
+	}
+	if restore.Timeout, err = time.ParseDuration(cmp.Or(spec.Timeout, defaultTimeout)); err != nil {
+		return task, false, fmt.Errorf("cannot read timeout: %w", err)
+	}
+	task.Cluster, task.Restore = spec.SourceDBCluster, restore
+	task.RequestedAt, task.ValidUntil = validity(*spec.RequestedAt, spec.ValidUntil)
+	return task, spec.Acknowledged, nil
+}
+
+// validity returns from when to when an operation may begin.
+func validity(requestedAt metav1.Time, validUntil *metav1.Time) (from, until time.Time) {
+	if validUntil != nil {
+		return requestedAt.UTC(), validUntil.UTC()
+	}
+	return requestedAt.UTC(), requestedAt.UTC().Add(instance.DefaultValidity)
 }
 
 // begun says whether the time to begin has come.
 func (r request) begun(now time.Time) bool { return !now.Before(r.Task.RequestedAt) }
+
+// longest is how long it may take once it has begun, and be judged.
+func (r request) longest() time.Duration {
+	if r.Task.Restore != nil {
+		return r.Task.Restore.Timeout + overtime
+	}
+	return overtime
+}

@@ -50,8 +50,17 @@ func objects(o request, seen facts, p plan) (map[string]compose.Object, error) {
 }
 
 func rights(o request) []*applyrbacv1.PolicyRuleApplyConfiguration {
+	ledger := jobs.Rule("configmaps", []string{"get", "update", "patch"}, o.Cluster.Ledger(), o.Objects())
+	if o.Task.Restore != nil {
+		return []*applyrbacv1.PolicyRuleApplyConfiguration{
+			ledger,
+			jobs.Rule("configmaps", []string{"get"}, o.Cluster.Reports()),
+			applyrbacv1.PolicyRule().WithAPIGroups("coordination.k8s.io").WithResources("leases").
+				WithVerbs("get", "update").WithResourceNames(o.Cluster.RepositoryLock()),
+		}
+	}
 	return []*applyrbacv1.PolicyRuleApplyConfiguration{
-		jobs.Rule("configmaps", []string{"get", "update", "patch"}, o.Cluster.Ledger(), o.Objects()),
+		ledger,
 		// Who holds the leader lock and who has every commit; and a request to Patroni that came to nothing is taken back.
 		// Where standbys do not take over by themselves, whoever is to take over is named in the former.
 		jobs.Rule("configmaps", []string{"get"}, o.Cluster.PatroniSync(), o.Cluster.PatroniConfig()),
@@ -78,7 +87,11 @@ func podSpec(o request, from jobs.Instances) (*applycorev1.PodSpecApplyConfigura
 		return applycorev1.Toleration().WithKey(taint).WithOperator(corev1.TolerationOpExists).
 			WithEffect(corev1.TaintEffectNoExecute).WithTolerationSeconds(lostAfterSeconds)
 	}
-	return pods.Spec(o.Objects()).
+	spec := pods.Spec(o.Objects())
+	if o.Task.Restore != nil {
+		lookIntoRepository(spec, container, o.Cluster)
+	}
+	return spec.
 		WithRestartPolicy(corev1.RestartPolicyOnFailure).
 		WithAffinity(awayFromPrimary(o.Cluster)).
 		WithTolerations(lost(corev1.TaintNodeNotReady), lost(corev1.TaintNodeUnreachable)).
@@ -89,6 +102,20 @@ func podSpec(o request, from jobs.Instances) (*applycorev1.PodSpecApplyConfigura
 			pods.SecretVolume(pods.VolumeCredentials, from.Credentials, instance.KeyRewindPassword),
 			pods.TokenVolume(),
 		), nil
+}
+
+// lookIntoRepository lets a Restore see what is there to be restored.
+func lookIntoRepository(spec *applycorev1.PodSpecApplyConfiguration, container *applycorev1.ContainerApplyConfiguration, c naming.Cluster) {
+	container.WithVolumeMounts(
+		pods.Mount(pods.VolumeRepository, instance.FolderRepository).WithReadOnly(true),
+		pods.Mount(pods.VolumeRun, instance.FolderRun),
+		pods.Mount(pods.VolumeTmp, "/tmp"),
+	)
+	spec.WithVolumes(
+		pods.OptionalSecretVolume(pods.VolumeRepository, c.Repository()),
+		pods.MemoryVolume(pods.VolumeRun),
+		pods.EmptyVolume(pods.VolumeTmp),
+	)
 }
 
 // awayFromPrimary prefers another node than the primary's: a Failover may be asked for because that is lost, and it takes

@@ -8,13 +8,16 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
 
-// Compose makes the desired state of a Switchover or a Failover.
+// Compose makes the desired state of a Switchover, a Failover or a Restore.
 func Compose(in compose.Input) (compose.Output, error) {
 	o, err := decode(in.Composite)
 	if err != nil {
 		return compose.Output{}, err
 	}
 	seen := observe(in)
+	if seen.Instances != nil {
+		o.Cluster.Incarnation = seen.Instances.Incarnation
+	}
 	p := makePlan(o, seen, in.Now)
 	objects, err := objects(o, seen, p)
 	if err != nil {

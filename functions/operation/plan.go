@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// overtime is how long a Job may take to come to an end after ValidUntil. One that has begun ends, or is judged, within
-	// minutes.
+	// overtime is how long a Job may take to come to an end after ValidUntil, beside the time that a restore takes. One that has
+	// begun ends, or is judged, within minutes.
 	overtime = 15 * time.Minute
 
 	// waiting is how often a cluster is looked for that is not there.
@@ -62,7 +62,7 @@ func makePlan(o request, seen facts, now time.Time) plan {
 	case seen.Failed:
 		return givenUp(started(o, seen, now), v1alpha1.OperationFailed, reasonJobFailed,
 			fmt.Sprintf("Its Job has given up: read the log of the Job %s. Look at the DBCluster's status to see which instance is the primary.", o.Objects()))
-	case late && seen.Job != nil && now.After(seen.Created.Add(overtime)):
+	case late && seen.Job != nil && now.After(seen.Created.Add(o.longest())):
 		return overdue(o, seen, now)
 	case seen.Job != nil:
 		return started(o, seen, now)
@@ -106,7 +106,7 @@ func started(o request, seen facts, now time.Time) plan {
 		Report:    instance.OperationReport{Phase: v1alpha1.OperationPending, Reason: reasonStarting, Message: "Its Job starts."},
 		Rights:    true,
 		Job:       seen.Job != nil || seen.Permitted && seen.Instances != nil,
-		CallAgain: max(o.Task.ValidUntil.Add(overtime).Sub(now), overtime),
+		CallAgain: max(o.Task.ValidUntil.Add(o.longest()).Sub(now), overtime),
 	}
 	if seen.Report != nil {
 		p.Report = *seen.Report

@@ -10,8 +10,16 @@ import (
 )
 
 // status shows what the plan says. It decides nothing.
-func status(o request, p plan) *v1alpha1.OperationStatus {
+func status(o request, p plan) any {
 	r := p.Report
+	if o.Task.Restore != nil {
+		return &v1alpha1.InPlaceRestoreStatus{
+			Phase: r.Phase, Reason: r.Reason, Message: r.Message,
+			ValidUntil: kubeTime(&o.Task.ValidUntil), StartedAt: kubeTime(r.StartedAt), FinishedAt: kubeTime(r.FinishedAt),
+			Backup: r.Backup, OldIncarnation: r.OldIncarnation, NewIncarnation: r.NewIncarnation, OldDataKeptUntil: kubeTime(r.KeptUntil),
+			NewPrimary: r.NewPrimary, TimelineBefore: r.TimelineBefore, TimelineAfter: r.TimelineAfter,
+		}
+	}
 	return &v1alpha1.OperationStatus{
 		Phase: r.Phase, Reason: r.Reason, Message: r.Message,
 		ValidUntil: kubeTime(&o.Task.ValidUntil), StartedAt: kubeTime(r.StartedAt), FinishedAt: kubeTime(r.FinishedAt),

@@ -93,6 +93,9 @@ func requirements(requires map[string]compose.Selector) *fnv1.Requirements {
 		selector := &fnv1.ResourceSelector{
 			ApiVersion: s.APIVersion, Kind: s.Kind, Match: &fnv1.ResourceSelector_MatchName{MatchName: s.Name},
 		}
+		if s.Name == "" {
+			selector.Match = &fnv1.ResourceSelector_MatchLabels{MatchLabels: &fnv1.MatchLabels{}} // Labels that are not asked for match.
+		}
 		if s.Namespace != "" {
 			namespace := s.Namespace
 			selector.Namespace = &namespace

@@ -63,11 +63,11 @@ func requests(f *testing.F) []*fnv1.RunFunctionRequest {
 	if err != nil {
 		f.Fatal(err)
 	}
-	list := make([]*fnv1.RunFunctionRequest, 0, len(cases)+1)
+	list := make([]*fnv1.RunFunctionRequest, 0, len(cases)+2)
 	for _, c := range cases {
 		list = append(list, request(f, c.Name()))
 	}
-	return append(list, request(f, "../../operation/testdata/upgraded"))
+	return append(list, request(f, "../../operation/testdata/upgraded"), request(f, "../../backupplan/testdata/due"))
 }
 
 // A slot is a place in a request that holds a value.

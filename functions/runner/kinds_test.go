@@ -13,7 +13,7 @@ import (
 
 // BenchmarkRunFunctionOfKinds measures the first call for the examples of the kinds that are not a DBCluster.
 func BenchmarkRunFunctionOfKinds(b *testing.B) {
-	for _, example := range []string{"backupplan", "backup", "switchover", "failover"} {
+	for _, example := range []string{"backupplan", "backup", "switchover", "failover", "restore"} {
 		for _, o := range functiontest.Objects(b, "../../examples/claims/"+example+".yaml") {
 			if o.GroupVersionKind().Group == v1alpha1.Group {
 				b.Run(o.GetKind(), func(b *testing.B) { benchmark(b, firstCall(b, o)) })

@@ -103,7 +103,7 @@ func composerFor(kind string) (Composer, error) {
 	switch kind {
 	case v1alpha1.KindXDBCluster:
 		return dbcluster.Compose, nil
-	case v1alpha1.KindXSwitchover, v1alpha1.KindXFailover:
+	case v1alpha1.KindXSwitchover, v1alpha1.KindXFailover, v1alpha1.KindXRestore:
 		return operation.Compose, nil
 	case v1alpha1.KindXBackupPlan:
 		return backupplan.Compose, nil
@@ -111,7 +111,7 @@ func composerFor(kind string) (Composer, error) {
 		return backup.Compose, nil
 	default:
 		known := []string{
-			v1alpha1.KindXDBCluster, v1alpha1.KindXSwitchover, v1alpha1.KindXFailover, v1alpha1.KindXBackupPlan, v1alpha1.KindXBackup,
+			v1alpha1.KindXDBCluster, v1alpha1.KindXSwitchover, v1alpha1.KindXFailover, v1alpha1.KindXRestore, v1alpha1.KindXBackupPlan, v1alpha1.KindXBackup,
 		}
 		return nil, fmt.Errorf("cannot compose kind %q: this function knows %s; check the compositeTypeRef of the Composition",
 			kind, strings.Join(known, ", "))

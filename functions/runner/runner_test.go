@@ -77,7 +77,7 @@ func TestRunFunction(t *testing.T) {
 		"UnknownKind": {
 			reason: "A composite of a kind without a composer is a mistake in a Composition.",
 			req:    &fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: other}}},
-			fatal:  `cannot compose kind "XSomething": this function knows XDBCluster, XSwitchover, XFailover, XBackupPlan, XBackup; check the compositeTypeRef of the Composition`,
+			fatal:  `cannot compose kind "XSomething": this function knows XDBCluster, XSwitchover, XFailover, XRestore, XBackupPlan, XBackup; check the compositeTypeRef of the Composition`,
 		},
 		"Undecodable": {
 			reason: "A composite that cannot be understood must not lose its objects.",
@@ -117,12 +117,18 @@ func TestRunFunction(t *testing.T) {
 func TestRunFunctionRequirements(t *testing.T) {
 	rsp, _ := runner().RunFunction(context.Background(), request(t, "new-password-not-looked-up"))
 	namespace := "shop"
-	want := map[string]*fnv1.ResourceSelector{"password": {
-		ApiVersion: "v1", Kind: "Secret", Namespace: &namespace, Match: &fnv1.ResourceSelector_MatchName{MatchName: "demo-password"},
-	}}
+	want := map[string]*fnv1.ResourceSelector{
+		"password": {
+			ApiVersion: "v1", Kind: "Secret", Namespace: &namespace, Match: &fnv1.ResourceSelector_MatchName{MatchName: "demo-password"},
+		},
+		"plans": { // All of the namespace.
+			ApiVersion: "xdbcluster.io/v1alpha1", Kind: "BackupPlan", Namespace: &namespace,
+			Match: &fnv1.ResourceSelector_MatchLabels{MatchLabels: &fnv1.MatchLabels{}},
+		},
+	}
 	for name, selector := range want {
 		if got := rsp.GetRequirements().GetResources()[name]; !proto.Equal(selector, got) {
-			t.Errorf("the user's Secret must be asked for on every call: want %v, got %v", selector, got)
+			t.Errorf("%s must be asked for on every call: want %v, got %v", name, selector, got)
 		}
 	}
 	if ready := rsp.GetDesired().GetComposite().GetReady(); ready != fnv1.Ready_READY_FALSE {

@@ -1,4 +1,4 @@
-// Package schedule says when backups are due.
+// Package schedule says when backups are due, and when they are to be tried.
 package schedule
 
 import (
@@ -25,16 +25,24 @@ type Schedules map[v1alpha1.BackupType]cron.Schedule
 func Parse(texts map[v1alpha1.BackupType]string) (Schedules, error) {
 	parsed := make(Schedules, len(texts))
 	for _, kind := range slices.Sorted(maps.Keys(texts)) {
-		s, err := cron.ParseStandard("CRON_TZ=UTC " + texts[kind])
+		s, err := parse(texts[kind], string(kind)+" backups")
 		if err != nil {
-			return nil, fmt.Errorf("the schedule %q of %s backups cannot be read: %w", texts[kind], kind, err)
-		}
-		if s.Next(time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-			return nil, fmt.Errorf("the schedule %q of %s backups never comes", texts[kind], kind)
+			return nil, err
 		}
 		parsed[kind] = s
 	}
 	return parsed, nil
+}
+
+func parse(text, of string) (cron.Schedule, error) {
+	s, err := cron.ParseStandard("CRON_TZ=UTC " + text)
+	if err != nil {
+		return nil, fmt.Errorf("the schedule %q of %s cannot be read: %w", text, of, err)
+	}
+	if s.Next(time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return nil, fmt.Errorf("the schedule %q of %s never comes", text, of)
+	}
+	return s, nil
 }
 
 // Next returns when the next backup is due after a time. The zero time when there are no schedules.
@@ -79,6 +87,34 @@ func (s Schedules) Due(since, now time.Time) (v1alpha1.BackupType, time.Time, bo
 func (s Schedules) Overdue(newest, now time.Time) (time.Time, bool) {
 	_, at, missed := s.Due(newest, now.Add(-OverdueAfter))
 	return at, missed
+}
+
+// VerificationOverdueAfter is how long after it was due a verification may still be on its way: a large database is restored for
+// hours.
+const VerificationOverdueAfter = 24 * time.Hour
+
+// A Verification is when backups are to be tried.
+type Verification struct{ schedule cron.Schedule }
+
+// ParseVerification reads a schedule in cron's notation, in UTC.
+func ParseVerification(text string) (Verification, error) {
+	s, err := parse(text, "verification")
+	return Verification{schedule: s}, err
+}
+
+// Next returns when the next verification is due after a time.
+func (v Verification) Next(after time.Time) time.Time { return v.schedule.Next(after.UTC()) }
+
+// Due returns when a verification was due last, when the last one was taken care of at a time. Of several that were missed it is
+// one.
+func (v Verification) Due(since, now time.Time) (time.Time, bool) {
+	at := latest(v.schedule, since.UTC(), now.UTC())
+	return at, !at.IsZero()
+}
+
+// Overdue returns when a verification was due that should be over by now.
+func (v Verification) Overdue(since, now time.Time) (time.Time, bool) {
+	return v.Due(since, now.Add(-VerificationOverdueAfter))
 }
 
 // latest returns the last time after since that is not after now. It looks back no further than it has to: a schedule of every

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -114,5 +115,45 @@ func TestParse(t *testing.T) {
 		if _, err := Parse(map[v1alpha1.BackupType]string{v1alpha1.BackupFull: text}); err == nil {
 			t.Errorf("%q is taken for a schedule", text)
 		}
+	}
+}
+
+func TestVerification(t *testing.T) {
+	weekly, err := ParseVerification("0 4 * * 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next := weekly.Next(at(t, "2026-03-02T05:00:00+01:00")).Format(time.RFC3339); next != "2026-03-09T04:00:00Z" {
+		t.Errorf("the next one is due at %s", next)
+	}
+	cases := map[string]struct {
+		reason       string
+		since, now   string
+		due, overdue string
+	}{
+		"NotYet":   {reason: "Nothing is due before its time.", since: "2026-03-02T04:00:00Z", now: "2026-03-09T03:59:59Z"},
+		"OnTime":   {reason: "It is due at its time.", since: "2026-03-02T04:00:00Z", now: "2026-03-09T04:00:00Z", due: "2026-03-09T04:00:00Z"},
+		"OnItsWay": {reason: "A large database takes hours.", since: "2026-03-02T04:00:00Z", now: "2026-03-10T03:00:00Z", due: "2026-03-09T04:00:00Z"},
+		"Overdue":  {reason: "A day later it should be over.", since: "2026-03-02T04:00:00Z", now: "2026-03-10T04:00:00Z", due: "2026-03-09T04:00:00Z", overdue: "2026-03-09T04:00:00Z"},
+		"Missed":   {reason: "What was missed often is made up for once.", since: "2026-02-02T04:00:00Z", now: "2026-03-10T00:00:00Z", due: "2026-03-09T04:00:00Z", overdue: "2026-03-02T04:00:00Z"},
+	}
+	text := func(at time.Time, is bool) string {
+		if !is {
+			return ""
+		}
+		return at.Format(time.RFC3339)
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := text(weekly.Due(at(t, tc.since), at(t, tc.now))); got != tc.due {
+				t.Errorf("\n%s\nDue(...): got %q, want %q", tc.reason, got, tc.due)
+			}
+			if got := text(weekly.Overdue(at(t, tc.since), at(t, tc.now))); got != tc.overdue {
+				t.Errorf("\n%s\nOverdue(...): got %q, want %q", tc.reason, got, tc.overdue)
+			}
+		})
+	}
+	if _, err := ParseVerification("0 25 * * *"); err == nil || !strings.Contains(err.Error(), "of verification cannot be read") {
+		t.Errorf("a schedule that never comes: %v", err)
 	}
 }

@@ -29,7 +29,7 @@ type builder struct {
 	// registry is the path that everything is published under.
 	registry string
 
-	// architectures that the function runs on.
+	// architectures that function and provider run on.
 	architectures []string
 
 	// release leaves the content out of the tags.
@@ -44,6 +44,9 @@ type parts struct {
 	// functions are the function's binaries by architecture.
 	functions map[string]string
 
+	// providers are the provider's.
+	providers map[string]string
+
 	// databases are the database images by major version of PostgreSQL.
 	databases map[string]v1.Image
 }
@@ -54,13 +57,13 @@ func databases() map[string]string {
 }
 
 func (b builder) build(ctx context.Context) (products, error) {
-	p := parts{functions: map[string]string{}}
-	for _, architecture := range b.architectures {
-		binary, err := b.compile(ctx, "function", architecture)
-		if err != nil {
-			return products{}, err
-		}
-		p.functions[architecture] = binary
+	p := parts{}
+	var err error
+	if p.functions, err = b.compileAll(ctx, "function"); err != nil {
+		return products{}, err
+	}
+	if p.providers, err = b.compileAll(ctx, "provider"); err != nil {
+		return products{}, err
 	}
 	agent, err := b.compile(ctx, "agent", runtime.GOARCH)
 	if err != nil {
@@ -72,41 +75,48 @@ func (b builder) build(ctx context.Context) (products, error) {
 	return b.assemble(p)
 }
 
-// assemble names everything, the Configuration last: it names the function and the images.
+// assemble names everything, the Configuration last: it names the function, the provider and the images.
 func (b builder) assemble(p parts) (products, error) {
 	version, err := b.version()
 	if err != nil {
 		return products{}, err
 	}
-	made := products{}
-	images := map[string]string{}
+	made, named := products{}, names{registry: b.registry, images: map[string]string{}}
 	for major, image := range p.databases {
 		reference, err := b.reference("postgresql", major+"-"+version, image)
 		if err != nil {
 			return products{}, err
 		}
-		images[major] = reference
+		named.images[major] = reference
 		made.databases = append(made.databases, product[v1.Image]{reference, image})
 	}
-	function, err := b.buildFunction(p.functions)
-	if err != nil {
+	if made.function.artifact, err = b.buildFunction(p.functions); err != nil {
 		return products{}, err
 	}
-	digest, err := function.Digest()
-	if err != nil {
-		return products{}, fmt.Errorf("cannot compute the digest of the function: %w", err)
-	}
-	configuration, err := b.buildConfiguration(names{registry: b.registry, functionDigest: digest.String(), images: images})
-	if err != nil {
+	if made.function.reference, named.functionDigest, err = b.published(functionName, version, made.function.artifact); err != nil {
 		return products{}, err
 	}
-	made.function.artifact, made.configuration.artifact = function, configuration
-	made.function.reference, err = b.reference(functionName, version, function)
-	if err != nil {
+	if made.provider.artifact, err = b.buildProvider(p.providers); err != nil {
 		return products{}, err
 	}
-	made.configuration.reference, err = b.reference(configurationName, version, configuration)
+	if made.provider.reference, named.providerDigest, err = b.published(providerName, version, made.provider.artifact); err != nil {
+		return products{}, err
+	}
+	if made.configuration.artifact, err = b.buildConfiguration(named); err != nil {
+		return products{}, err
+	}
+	made.configuration.reference, err = b.reference(configurationName, version, made.configuration.artifact)
 	return made, err
+}
+
+// published returns the reference that a package is published under, and its digest.
+func (b builder) published(name, version string, a oci.Artifact) (reference, digest string, err error) {
+	sum, err := a.Digest()
+	if err != nil {
+		return "", "", fmt.Errorf("cannot compute the digest of %q: %w", name, err)
+	}
+	reference, err = b.reference(name, version, a)
+	return reference, sum.String(), err
 }
 
 // reference names an artifact under the registry path. Its content is part of the tag unless it is released: what changed
@@ -150,6 +160,19 @@ func (b builder) buildDatabases(ctx context.Context, agent string) (map[string]v
 		images[r.major] = r.image
 	}
 	return images, nil
+}
+
+// compileAll builds one of the project's binaries for every architecture, and returns their files.
+func (b builder) compileAll(ctx context.Context, name string) (map[string]string, error) {
+	binaries := map[string]string{}
+	for _, architecture := range b.architectures {
+		binary, err := b.compile(ctx, name, architecture)
+		if err != nil {
+			return nil, err
+		}
+		binaries[architecture] = binary
+	}
+	return binaries, nil
 }
 
 // compile builds one of the project's binaries and returns its file. The same sources make the same file.

@@ -30,12 +30,18 @@ type names struct {
 	// function as it is when the newer tag's version does not sort after the older one's.
 	functionDigest string
 
+	// providerDigest pins the provider likewise.
+	providerDigest string
+
 	// images are the database images by major version.
 	images map[string]string
 }
 
 // functionPackage is the function's registry path.
 func (n names) functionPackage() string { return n.registry + "/" + functionName }
+
+// providerPackage is the provider's registry path.
+func (n names) providerPackage() string { return n.registry + "/" + providerName }
 
 // functionObject is what Crossplane calls the function when it installs it as a dependency.
 func (n names) functionObject() (string, error) {
@@ -99,7 +105,14 @@ func rename(object *unstructured.Unstructured, n names) error {
 	switch object.GetKind() {
 	case "Configuration":
 		return setInEach(object, func(dependency map[string]any) error {
-			dependency["package"], dependency["version"] = n.functionPackage(), n.functionDigest
+			switch dependency["kind"] {
+			case "Function":
+				dependency["package"], dependency["version"] = n.functionPackage(), n.functionDigest
+			case "Provider":
+				dependency["package"], dependency["version"] = n.providerPackage(), n.providerDigest
+			default:
+				return fmt.Errorf("nothing is published for a dependency of kind %v", dependency["kind"])
+			}
 			return nil
 		}, "spec", "dependsOn")
 	case "Composition":

@@ -29,7 +29,7 @@ type commands struct {
 
 type options struct {
 	Registry string   `default:"${registry}" help:"The registry path that packages and images are published under."`
-	Arch     []string `default:"${arch}"     help:"Architectures that the function is made for."`
+	Arch     []string `default:"${arch}"     help:"Architectures that function and provider are made for."`
 	Release  bool     `help:"Tag with the file VERSION alone. Without it a tag also names the content, so that what changed has another."`
 }
 

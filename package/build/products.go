@@ -33,6 +33,7 @@ type product[A oci.Artifact] struct {
 type products struct {
 	databases     []product[v1.Image]
 	function      product[v1.ImageIndex]
+	provider      product[v1.ImageIndex]
 	configuration product[v1.Image]
 }
 
@@ -50,8 +51,10 @@ func (p products) publish(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	if err := push(p.function.reference, p.function.artifact); err != nil {
-		return err
+	for _, r := range []product[v1.ImageIndex]{p.function, p.provider} {
+		if err := push(r.reference, r.artifact); err != nil {
+			return err
+		}
 	}
 	return push(p.configuration.reference, p.configuration.artifact)
 }
@@ -76,21 +79,31 @@ func (p products) write(folder string, out io.Writer) error {
 	if err := writePackage(filepath.Join(packages, configurationName+".xpkg"), p.configuration.reference, p.configuration.artifact, out); err != nil {
 		return err
 	}
-	manifest, err := p.function.artifact.IndexManifest()
+	if err := writeRuntime(filepath.Join(packages, functionName), p.function, out); err != nil {
+		return err
+	}
+	if err := writeRuntime(filepath.Join(packages, providerName), p.provider, out); err != nil {
+		return err
+	}
+	return p.writeImages(filepath.Join(folder, "images"), out)
+}
+
+// writeRuntime leaves a package as a file for every architecture.
+func writeRuntime(file string, made product[v1.ImageIndex], out io.Writer) error {
+	manifest, err := made.artifact.IndexManifest()
 	if err != nil {
-		return fmt.Errorf("cannot read the function's index: %w", err)
+		return fmt.Errorf("cannot read the index of %q: %w", made.reference, err)
 	}
 	for _, m := range manifest.Manifests {
-		image, err := p.function.artifact.Image(m.Digest)
+		image, err := made.artifact.Image(m.Digest)
 		if err != nil {
-			return fmt.Errorf("cannot read the function for %s: %w", m.Platform, err)
+			return fmt.Errorf("cannot read %q for %s: %w", made.reference, m.Platform, err)
 		}
-		file := filepath.Join(packages, functionName+"-"+m.Platform.Architecture+".xpkg")
-		if err := writePackage(file, p.function.reference, image, out); err != nil {
+		if err := writePackage(file+"-"+m.Platform.Architecture+".xpkg", made.reference, image, out); err != nil {
 			return err
 		}
 	}
-	return p.writeImages(filepath.Join(folder, "images"), out)
+	return nil
 }
 
 func (p products) writeImages(folder string, out io.Writer) error {

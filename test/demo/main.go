@@ -32,6 +32,15 @@ insert into visits default values;
 select id, at, current_setting('server_version') as server, ssl_version, cipher from visits, (select version as ssl_version, cipher from pg_stat_ssl where pid = pg_backend_pid()) as ssl order by id desc limit 5;
 `
 
+// plan names no store: the platform has one.
+const plan = `apiVersion: xdbcluster.io/v1alpha1
+kind: BackupPlan
+metadata:
+  name: demo-backups
+spec:
+  dbclusterRef: demo
+`
+
 const next = `
 What to try next:
 
@@ -40,6 +49,7 @@ What to try next:
   kubectl -n %[3]s describe dbcluster %[4]s                  all that its status says
   kubectl -n %[3]s exec -it %[4]s-0 -c database -- psql      a session in the database
   kubectl -n %[3]s delete dbcluster %[4]s                    refused: it is protected
+  kubectl -n %[3]s get backupplans,backups                   what it can be restored to
   kubectl -n flux-system get gitrepositories,kustomizations  what Flux says
 
   git clone %[5]s /tmp/xdbcluster && cd /tmp/xdbcluster      the repository that Flux follows
@@ -115,8 +125,26 @@ func demonstrate(ctx context.Context, p *platform.Platform) error {
 		return err
 	}
 	p.Progress.Say("\n%s", rows)
+	if err := backUp(ctx, p); err != nil {
+		return err
+	}
 	p.Progress.Say(next, p.Kubeconfig, filepath.Join(p.Project, ".cache", "bin"), claim.Namespace, claim.Name, p.Repository.Bare)
 	return nil
+}
+
+// backUp gives the database a BackupPlan, where the platform has a store, and waits for the first backup.
+func backUp(ctx context.Context, p *platform.Platform) error {
+	has, err := p.HasStore(ctx)
+	if err != nil || !has {
+		return err
+	}
+	key := client.ObjectKey{Namespace: platform.Namespace, Name: "demo-backups"}
+	return p.Progress.Step("Commit of a BackupPlan, and the first backup", func() error {
+		if _, err := p.Repository.AddClaim(ctx, key.Name, []byte(plan)); err != nil {
+			return err
+		}
+		return p.WaitBackedUp(ctx, key)
+	})
 }
 
 // commit commits the claim and waits until Flux says that it is rolled out. A new claim's way is timed.

@@ -42,8 +42,8 @@ func groups() map[string]string {
 		"nodes": "TestNodeCutOff|TestNodeLost|TestOneWay|TestPrimaryAndStandbyLost|TestNoAutoFailover|TestAsynchronous|TestControlPlaneAway",
 		// What fails is drawn by lot.
 		"random": "TestChaos",
-		// Databases are backed up and restored.
-		"backup": "TestRestore$/15",
+		// Databases are backed up and restored, and backups tried.
+		"backup": "TestRestore$/15|TestBackupsExist|TestDefaultStore|TestVerification|TestRestoreInPlace|TestCreateBucket",
 	}
 }
 

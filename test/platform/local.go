@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/xdbcluster/xdbcluster/test/cluster/gitserver"
@@ -54,7 +55,9 @@ func (l Local) Up(ctx context.Context) (*Platform, error) {
 		}
 		kubeconfig = cluster.Kubeconfig()
 	}
-	publish := func() error { return l.run(ctx, "./package/build", "all", "--registry", l.Registry) }
+	publish := func() error {
+		return l.run(ctx, "./package/build", "all", "--registry", l.Registry, "--arch", runtime.GOARCH)
+	}
 	if err := report.Step("Packages and images", publish); err != nil {
 		return nil, err
 	}

@@ -114,7 +114,10 @@ func (p *Platform) Up(ctx context.Context) error {
 			return err
 		}
 		// A database that is in trouble must not keep the platform from coming up.
-		return p.waitStages(ctx, revision, slices.DeleteFunc(stageNames(), func(name string) bool { return name == databasesStage }))
+		if err := p.waitStages(ctx, revision, slices.DeleteFunc(stageNames(), func(name string) bool { return name == databasesStage })); err != nil {
+			return err
+		}
+		return p.provideStore(ctx)
 	})
 }
 

@@ -155,9 +155,12 @@ func (p *Platform) Describe(ctx context.Context) string {
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "XDBCluster"},
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Switchover"},
 		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Failover"},
+		{Group: "xdbcluster.io", Version: "v1alpha1", Kind: "Restore"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Configuration"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Function"},
 		{Group: "pkg.crossplane.io", Version: "v1", Kind: "FunctionRevision"},
+		{Group: "pkg.crossplane.io", Version: "v1", Kind: "Provider"},
+		{Group: "pkg.crossplane.io", Version: "v1", Kind: "ProviderRevision"},
 		{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"},
 		{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"},
 	}

@@ -1,4 +1,4 @@
-// Package schema checks the claims' definitions: what must be taken is taken, and what must be refused is refused with a
+// Package schema checks the definitions of claims and managed resources: what must be taken is taken, and what must be refused is refused with a
 // message that a person can act on.
 package schema
 
@@ -23,7 +23,9 @@ import (
 
 const (
 	definitions = "../../apis/*/definition.yaml"
+	resources   = "../../package/provider/crds/*.yaml"
 	examples    = "../../examples/claims"
+	managed     = "../../examples/provider"
 	kubectl     = "../../.cache/bin/kubectl"
 	kubeconfig  = "../../.cluster/kubeconfig"
 
@@ -40,10 +42,10 @@ var update = flag.Bool("update", false, "write what the claims are refused with 
 func TestExamples(t *testing.T) {
 	definitions := load(t)
 	seen := 0
-	for _, file := range files(t, examples) {
+	for _, file := range append(files(t, examples), files(t, managed)...) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			for _, object := range objects(t, file) {
-				if object.GroupVersionKind().Group != v1alpha1.Group {
+				if !strings.HasSuffix(object.GroupVersionKind().Group, v1alpha1.Group) {
 					continue
 				}
 				seen++
@@ -141,6 +143,7 @@ func TestDefaults(t *testing.T) {
 		"compositeDeletePolicy":        "Foreground",
 		"databaseEngine":               "PostgreSQL",
 		"deletionProtection":           true,
+		"ifBackupsExist":               "Fail",
 		"volumeRetentionPolicy":        "Retain",
 		"primarySpec": map[string]any{
 			"isStopped": false,
@@ -169,7 +172,7 @@ func TestAPIServer(t *testing.T) {
 		t.Skipf("the local cluster does not answer: %v: %s", err, out)
 	}
 	crds := []*extv1.CustomResourceDefinition{}
-	for _, file := range matching(t, definitions) {
+	for _, file := range append(matching(t, definitions), matching(t, resources)...) {
 		made, err := admission.CustomResourceDefinitions(file)
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +199,7 @@ func TestAPIServer(t *testing.T) {
 
 func load(t *testing.T) *admission.Definitions {
 	t.Helper()
-	loaded, err := admission.Load(context.Background(), matching(t, definitions)...)
+	loaded, err := admission.Load(context.Background(), append(matching(t, definitions), matching(t, resources)...)...)
 	if err != nil {
 		t.Fatalf("the API server would refuse the definitions: %v", err)
 	}
@@ -228,7 +231,7 @@ func objects(t *testing.T, file string) []*unstructured.Unstructured {
 
 // namespaced puts a claim into a namespace, as kubectl and Flux do.
 func namespaced(object *unstructured.Unstructured) *unstructured.Unstructured {
-	if object.GetNamespace() == "" {
+	if object.GetNamespace() == "" && object.GetKind() != "ClusterProviderConfig" {
 		object.SetNamespace("shop")
 	}
 	return object

@@ -185,7 +185,7 @@ func adapt(manifest []byte, local store) ([]byte, error) {
 				return nil, fmt.Errorf("cannot put the local store into %q: %w", object.GetName(), err)
 			}
 			objects = append(objects, local.secret())
-		case v1alpha1.KindSwitchover, v1alpha1.KindFailover, v1alpha1.KindBackup:
+		case v1alpha1.KindSwitchover, v1alpha1.KindFailover, v1alpha1.KindRestore, v1alpha1.KindBackup:
 			object.SetAnnotations(map[string]string{annotationConditions: "Synced,Ready"})
 		}
 		for _, o := range objects {

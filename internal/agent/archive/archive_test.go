@@ -15,6 +15,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/ledger"
+	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 )
 
 // noon is the time in tests.
@@ -110,16 +111,18 @@ func TestDue(t *testing.T) {
 	}
 	backedUp := instance.Inventory{Repository: "here", Backups: []instance.StoredBackup{{Label: "a", Start: noon().Add(-48 * time.Hour)}}}
 	first := "here@" + since.Format(time.RFC3339)
-	remembers := func(handled time.Time) kube.Schedule { return kube.Schedule{Plan: id(plan()), Handled: handled} }
-	asked := func(ago time.Duration) kube.Schedule {
-		return kube.Schedule{Plan: id(plan()), Handled: noon().Add(-ago), First: first, FirstAt: noon().Add(-ago)}
+	remembers := func(handled time.Time) instance.Schedule {
+		return instance.Schedule{Plan: id(plan()), Handled: handled}
+	}
+	asked := func(ago time.Duration) instance.Schedule {
+		return instance.Schedule{Plan: id(plan()), Handled: noon().Add(-ago), First: first, FirstAt: noon().Add(-ago)}
 	}
 	sunday := time.Date(2026, time.March, 1, 2, 0, 0, 0, time.UTC)
 
 	type args struct {
 		repository instance.Repository
 		inventory  instance.Inventory
-		remembered kube.Schedule
+		remembered instance.Schedule
 	}
 	type want struct {
 		Backup  v1alpha1.BackupType
@@ -132,9 +135,14 @@ func TestDue(t *testing.T) {
 		args   args
 		want   want
 	}{
+		"AllDamaged": {
+			reason: "Where every backup is damaged nothing can be restored, and a full one is not waited for.",
+			args:   args{plan(), instance.Inventory{Repository: "here", Backups: []instance.StoredBackup{{Label: "a", Start: noon().Add(-48 * time.Hour), Damaged: true}}}, asked(48 * time.Hour)},
+			want:   want{Backup: v1alpha1.BackupFull, At: noon(), Again: true, Handled: noon()},
+		},
 		"First": {
 			reason: "Nothing can be restored before the first backup: it is taken at once, and is full.",
-			args:   args{plan(), instance.Inventory{}, kube.Schedule{}},
+			args:   args{plan(), instance.Inventory{}, instance.Schedule{}},
 			want:   want{Backup: v1alpha1.BackupFull, At: noon(), Handled: noon()},
 		},
 		"FirstOnItsWay": {
@@ -169,12 +177,12 @@ func TestDue(t *testing.T) {
 		},
 		"Paused": {
 			reason: "A plan that is paused takes none.",
-			args:   args{plan(paused), backedUp, kube.Schedule{Plan: id(plan(paused)), Handled: sunday.Add(-time.Hour)}},
+			args:   args{plan(paused), backedUp, instance.Schedule{Plan: id(plan(paused)), Handled: sunday.Add(-time.Hour)}},
 			want:   want{Handled: sunday.Add(-time.Hour)},
 		},
 		"GoesOn": {
 			reason: "What came due while it was paused is not made up for.",
-			args:   args{plan(), backedUp, kube.Schedule{Plan: id(plan(paused)), Handled: sunday.Add(-time.Hour)}},
+			args:   args{plan(), backedUp, instance.Schedule{Plan: id(plan(paused)), Handled: sunday.Add(-time.Hour)}},
 			want:   want{Handled: noon()},
 		},
 	}
@@ -192,6 +200,100 @@ func TestDue(t *testing.T) {
 				t.Errorf("\n%s\ndue(...): it is not remembered which schedules were kept", tc.reason)
 			}
 		})
+	}
+}
+
+// TestJudge says what is shown of trying backups.
+func TestJudge(t *testing.T) {
+	since := noon().Add(-96 * time.Hour)
+	archive := instance.Archive{Repository: "here", Since: &since}
+	nightly := instance.Repository{Verification: "0 4 * * *"}
+	inventory := func(ago time.Duration) instance.Inventory {
+		return instance.Inventory{Repository: "here", Backups: []instance.StoredBackup{{Label: "a", Start: noon().Add(-ago), Stop: noon().Add(-ago)}}}
+	}
+	sound := noon().Add(-80 * time.Hour)
+	tried := func(ago time.Duration, result v1alpha1.VerificationResult) instance.Verifications {
+		at := noon().Add(-ago)
+		return instance.Verifications{Repository: "here", Handled: at, Count: 1, Sound: &sound, Last: instance.Verification{Time: at, Result: result}}
+	}
+	remembered := instance.Schedule{Verification: "0 4 * * *", VerificationSince: noon().Add(-72 * time.Hour)}
+	cases := map[string]struct {
+		reason     string
+		repository instance.Repository
+		known      kube.Known
+		want       *metrics.Verifications
+	}{
+		"NotTried": {reason: "Where backups are not tried there is nothing to show.", known: kube.Known{Inventory: inventory(72 * time.Hour)}},
+		"Paused":   {reason: "A plan that is paused tries none.", repository: instance.Repository{Verification: "0 4 * * *", Paused: true}},
+		"NoBackup": {reason: "Without a backup none is overdue.", repository: nightly, want: &metrics.Verifications{}},
+		"NotYet": {
+			reason: "A plan that tries backups since yesterday may still be at the first one.", repository: nightly,
+			known: kube.Known{Inventory: inventory(72 * time.Hour), Schedule: instance.Schedule{Verification: "0 4 * * *", VerificationSince: noon().Add(-20 * time.Hour)}},
+			want:  &metrics.Verifications{},
+		},
+		"OtherSchedule": {
+			reason: "One whose schedule is new has none that is overdue.", repository: nightly,
+			known: kube.Known{Inventory: inventory(72 * time.Hour), Schedule: instance.Schedule{VerificationSince: noon().Add(-72 * time.Hour)}},
+			want:  &metrics.Verifications{},
+		},
+		"NeverDone": {
+			reason: "After three days one should have been tried.", repository: nightly,
+			known: kube.Known{Inventory: inventory(72 * time.Hour), Schedule: remembered}, want: &metrics.Verifications{Overdue: true},
+		},
+		"Sound": {
+			reason: "A backup that is sound.", repository: nightly, known: kube.Known{Inventory: inventory(72 * time.Hour), Schedule: remembered, Verifications: tried(8*time.Hour, v1alpha1.VerificationSucceeded)},
+			want: &metrics.Verifications{Sound: sound},
+		},
+		"Damaged": {
+			reason: "One that is not.", repository: nightly, known: kube.Known{Inventory: inventory(72 * time.Hour), Schedule: remembered, Verifications: tried(8*time.Hour, v1alpha1.VerificationDamaged)},
+			want: &metrics.Verifications{Sound: sound, Failed: true},
+		},
+		"Overdue": {
+			reason: "None was tried since the night before last.", repository: nightly, known: kube.Known{Inventory: inventory(72 * time.Hour), Schedule: remembered, Verifications: tried(60*time.Hour, v1alpha1.VerificationSucceeded)},
+			want: &metrics.Verifications{Sound: sound, Overdue: true},
+		},
+		"OtherStore": {
+			reason: "What was found in the store before does not count.", repository: nightly,
+			known: kube.Known{Inventory: inventory(time.Hour), Schedule: instance.Schedule{Verification: "0 4 * * *", VerificationSince: noon().Add(-time.Hour)}, Verifications: instance.Verifications{Repository: "there", Count: 3, Last: instance.Verification{Result: v1alpha1.VerificationDamaged}}},
+			want:  &metrics.Verifications{},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := judge(tc.repository, archive, tc.known, noon())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("\n%s\njudge(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestRemembersVerification shows that it is remembered since when backups are tried, also where no backup is due.
+func TestRemembersVerification(t *testing.T) {
+	since := noon().Add(-72 * time.Hour)
+	archive := instance.Archive{Repository: "here", Since: &since}
+	r := instance.Repository{Schedules: map[v1alpha1.BackupType]string{v1alpha1.BackupFull: "0 2 * * *"}, Paused: true, Verification: "0 4 * * *"}
+	first, err := due(r, archive, instance.Inventory{}, instance.Schedule{}, noon())
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := due(r, archive, instance.Inventory{}, first.Remember, noon().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if later.Remember.Verification != r.Verification || !later.Remember.VerificationSince.Equal(noon()) {
+		t.Errorf("remembered is %q since %s", later.Remember.Verification, later.Remember.VerificationSince)
+	}
+	r.Verification = ""
+	ended, err := due(r, archive, instance.Inventory{}, later.Remember, noon().Add(2*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ended.Remember.Verification != "" {
+		t.Errorf("it is remembered that backups are tried at %q", ended.Remember.Verification)
 	}
 }
 

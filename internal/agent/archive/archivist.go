@@ -15,6 +15,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
 )
 
@@ -57,6 +58,7 @@ type Archivist struct {
 	primary  atomic.Bool
 	status   atomic.Pointer[Status]
 	overdue  atomic.Bool
+	verified atomic.Pointer[metrics.Verifications]
 	server   *server
 	known    *known
 

@@ -55,7 +55,7 @@ func decide(s situation) step {
 		}
 		return discard
 	}
-	birth, record := s.Ledger.Birth, s.Ledger.Archive
+	birth, record := s.Ledger.Alive(), s.Ledger.Archive
 	switch {
 	case birth == nil || birth.Incarnation == "" || birth.SystemIdentifier != s.Database:
 		return hold

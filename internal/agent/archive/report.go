@@ -9,7 +9,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/schedule"
+	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
@@ -67,7 +70,7 @@ func (a *Archivist) look(ctx context.Context, now time.Time, before Status) *Sta
 
 func (a *Archivist) incidents(failing *instance.Incident) []instance.Incident {
 	var list []instance.Incident
-	for _, i := range []*instance.Incident{a.unusable, failing} {
+	for _, i := range []*instance.Incident{a.unusable, failing, a.unverified()} {
 		if i != nil {
 			list = append(list, *i)
 		}
@@ -75,11 +78,33 @@ func (a *Archivist) incidents(failing *instance.Incident) []instance.Incident {
 	return list
 }
 
+// unverified is the incident of a backup that was tried and is not sound, or could not be tried. It lasts until the next one is.
+func (a *Archivist) unverified() *instance.Incident {
+	tried := a.verifications()
+	if !a.primary.Load() || tried == nil || tried.Count == 0 || tried.Last.Result == v1alpha1.VerificationSucceeded {
+		return nil
+	}
+	return &instance.Incident{
+		Code: instance.IncidentVerificationFailed, Since: tried.Last.Time.UTC().Format(time.RFC3339), Message: tried.Last.Message,
+	}
+}
+
+// verifications are what came of trying the backups of the repository that is in force. Nil when nothing is known, or they are not
+// tried any more.
+func (a *Archivist) verifications() *instance.Verifications {
+	last := a.known.get()
+	mounted, err := ReadMounted(a.secret)
+	if last == nil || err != nil || mounted == nil || mounted.Repository.Verification == "" || a.inForce.ID == "" || last.Verifications.Repository != a.inForce.ID {
+		return nil
+	}
+	return &last.Verifications
+}
+
 // failing is the incident of a store that takes nothing.
 func (a *Archivist) failing(f failure, segments int) *instance.Incident {
 	full := ""
-	if used, err := volume.Usage(instance.FolderVolume); err == nil {
-		full = fmt.Sprintf(" The volume is %.0f%% full, and PostgreSQL stops when it is.", 100*used)
+	if usage, err := volume.Use(instance.FolderVolume); err == nil {
+		full = fmt.Sprintf(" The volume is %.0f%% full, and PostgreSQL stops when it is.", 100*usage.Part)
 	}
 	return &instance.Incident{
 		Code: instance.IncidentArchivingFails, Since: f.Since.UTC().Format(time.RFC3339),
@@ -95,24 +120,50 @@ func (a *Archivist) Metrics() *metrics.Backups {
 	}
 	m := &metrics.Backups{
 		Since: *s.Archive.Since, Failing: s.Archive.State == instance.ArchiveFailing, Waiting: s.Waiting, LastArchived: s.LastArchived,
-		Overdue: a.overdue.Load(), Retention: a.retention(),
+		Overdue: a.overdue.Load(),
+	}
+	if mounted, err := ReadMounted(a.secret); err == nil && mounted != nil {
+		m.Retention = time.Duration(mounted.Repository.RetainDays) * 24 * time.Hour
 	}
 	inventory := a.Inventory()
 	if inventory == nil {
 		return m
 	}
 	for _, b := range inventory.Backups {
-		m.Stops, m.Bytes = append(m.Stops, b.Stop), m.Bytes+b.Size
+		m.Bytes += b.Size
+		if b.Damaged {
+			m.Damaged++
+			continue
+		}
+		m.Stops = append(m.Stops, b.Stop)
 	}
+	m.Verifications = a.verified.Load()
 	return m
 }
 
-func (a *Archivist) retention() time.Duration {
-	mounted, err := ReadMounted(a.secret)
-	if err != nil || mounted == nil {
-		return 0
+// judge says what the metrics show of trying backups. Nil where they are not tried.
+func judge(r instance.Repository, archive instance.Archive, known kube.Known, now time.Time) (*metrics.Verifications, error) {
+	if r.Verification == "" || r.Paused {
+		return nil, nil
 	}
-	return time.Duration(mounted.Repository.RetainDays) * 24 * time.Hour
+	schedule, err := schedule.ParseVerification(r.Verification)
+	if err != nil {
+		return nil, err
+	}
+	v, since := &metrics.Verifications{}, known.Schedule.VerificationSince
+	if tried := known.Verifications; tried.Repository == archive.Repository && tried.Count > 0 {
+		v.Failed = tried.Last.Result != v1alpha1.VerificationSucceeded
+		if tried.Sound != nil {
+			v.Sound = *tried.Sound
+		}
+		if tried.Handled.After(since) {
+			since = tried.Handled
+		}
+	}
+	if known.Schedule.Verification == r.Verification && oldestUsable(known.Inventory, archive) != nil {
+		_, v.Overdue = schedule.Overdue(since, now)
+	}
+	return v, nil
 }
 
 // coarse rounds the size of segments down to a power of two, so that a report changes seldom.

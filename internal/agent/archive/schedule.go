@@ -26,33 +26,31 @@ const (
 	firstRetry = time.Hour
 )
 
-// A known inventory is what was seen of it last.
+// A known repository is what was seen of it last.
 type known struct {
-	mu        sync.Mutex
-	inventory *instance.Inventory
-	schedule  *kube.Schedule
+	mu   sync.Mutex
+	last *kube.Known
 }
 
-func (k *known) set(i *instance.Inventory, s *kube.Schedule) {
+func (k *known) set(last kube.Known) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.inventory, k.schedule = i, s
+	k.last = &last
 }
 
-func (k *known) get() (*instance.Inventory, *kube.Schedule) {
+func (k *known) get() *kube.Known {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.inventory, k.schedule
+	return k.last
 }
 
 // Inventory is what is known to be in the repository that is in force. Nil when nothing is known.
 func (a *Archivist) Inventory() *instance.Inventory {
-	inventory, _ := a.known.get()
-	archive := a.Status().Archive
-	if inventory == nil || archive == nil || inventory.Repository != archive.Repository {
+	last, archive := a.known.get(), a.Status().Archive
+	if last == nil || archive == nil || last.Inventory.Repository != archive.Repository {
 		return nil
 	}
-	return inventory
+	return &last.Inventory
 }
 
 // keepSchedule creates Backups when they are due, as long as this instance is the primary of a database that is archived, and
@@ -81,19 +79,24 @@ func (a *Archivist) keepSchedule(ctx context.Context) {
 // keepDue creates the Backup that is due now, if any.
 func (a *Archivist) keepDue(ctx context.Context, now time.Time) error {
 	archive := a.Status().Archive
-	inventory, remembered := a.known.get()
-	if archive == nil || archive.Since == nil || inventory == nil || !a.primary.Load() {
+	last := a.known.get()
+	if archive == nil || archive.Since == nil || last == nil || !a.primary.Load() {
 		return nil
 	}
 	mounted, err := ReadMounted(a.secret)
 	if err != nil || mounted == nil || mounted.Repository.ID() != archive.Repository {
 		return err
 	}
-	d, err := due(mounted.Repository, *archive, *inventory, *remembered, now)
+	d, err := due(mounted.Repository, *archive, last.Inventory, last.Schedule, now)
 	if err != nil {
 		return err
 	}
 	a.overdue.Store(d.Overdue)
+	verified, err := judge(mounted.Repository, *archive, *last, now)
+	if err != nil {
+		return err
+	}
+	a.verified.Store(verified)
 	if d.Again {
 		// It may go on, or wait for something that another one would wait for, too.
 		list, err := a.kube.ScheduledBackups(ctx, mounted.Repository.Plan)
@@ -111,13 +114,15 @@ func (a *Archivist) keepDue(ctx context.Context, now time.Time) error {
 		}
 		a.log.Info("A backup is due", "backup", name, "type", string(d.Backup))
 	}
-	if d.Remember == *remembered {
+	if d.Remember == last.Schedule {
 		return nil
 	}
 	if err := a.kube.WriteSchedule(ctx, d.Remember); err != nil {
 		return err
 	}
-	a.known.set(inventory, &d.Remember)
+	next := *last
+	next.Schedule = d.Remember
+	a.known.set(next)
 	return nil
 }
 
@@ -135,12 +140,12 @@ type decision struct {
 	// Overdue says that the newest backup is older than it should be.
 	Overdue bool
 
-	Remember kube.Schedule
+	Remember instance.Schedule
 }
 
 // due says what is due. The first backup of a database at a place is: nothing can be restored before it. What came due while
 // nobody looked is made up for once. What came due while the plan was paused, or had other schedules, is not.
-func due(r instance.Repository, archive instance.Archive, inventory instance.Inventory, remembered kube.Schedule, now time.Time) (decision, error) {
+func due(r instance.Repository, archive instance.Archive, inventory instance.Inventory, remembered instance.Schedule, now time.Time) (decision, error) {
 	schedules, err := schedule.Parse(r.Schedules)
 	if err != nil {
 		return decision{}, err
@@ -154,6 +159,9 @@ func due(r instance.Repository, archive instance.Archive, inventory instance.Inv
 	if remembered.Plan != plan {
 		d.Remember.Plan, d.Remember.Handled = plan, minute
 	}
+	if remembered.Verification != r.Verification {
+		d.Remember.Verification, d.Remember.VerificationSince = r.Verification, minute
+	}
 	if r.Paused {
 		return d, nil
 	}
@@ -162,7 +170,7 @@ func due(r instance.Repository, archive instance.Archive, inventory instance.Inv
 	}
 	first := archive.Repository + "@" + archive.Since.UTC().Format(time.RFC3339)
 	d.Again = remembered.First == first
-	if !hasUsable(inventory, archive) && (!d.Again || now.Sub(remembered.FirstAt) >= firstRetry) {
+	if oldestUsable(inventory, archive) == nil && (!d.Again || now.Sub(remembered.FirstAt) >= firstRetry) {
 		d.Backup, d.At = v1alpha1.BackupFull, now
 		d.Remember.First, d.Remember.FirstAt, d.Remember.Handled = first, minute, minute
 		return d, nil
@@ -184,11 +192,17 @@ func planOf(r instance.Repository) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// hasUsable says whether there is a backup that can be brought forward to now.
-func hasUsable(inventory instance.Inventory, archive instance.Archive) bool {
-	return inventory.Repository == archive.Repository && slices.ContainsFunc(inventory.Backups, func(b instance.StoredBackup) bool {
-		return !b.Start.Before(archive.Since.Truncate(time.Second))
-	})
+// oldestUsable returns the oldest backup that can be restored and brought forward to now. Nil when there is none.
+func oldestUsable(inventory instance.Inventory, archive instance.Archive) *instance.StoredBackup {
+	if inventory.Repository != archive.Repository {
+		return nil
+	}
+	for i, b := range inventory.Backups {
+		if !b.Damaged && !b.Start.Before(archive.Since.Truncate(time.Second)) {
+			return &inventory.Backups[i]
+		}
+	}
+	return nil
 }
 
 // tidy deletes the Backups of the schedule that name what is no longer in the repository, and failed ones that are older than

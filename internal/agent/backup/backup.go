@@ -21,6 +21,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
+	"github.com/xdbcluster/xdbcluster/internal/agent/repository"
 )
 
 const (
@@ -34,15 +35,8 @@ const (
 	tries = 3
 	retry = 20 * time.Second
 
-	// lockLife is how long the repository's lock lasts that is not renewed, and lockRenewal how often it is.
-	lockLife    = time.Minute
-	lockRenewal = 10 * time.Second
-
 	// processes is how many copy at a time.
 	processes = 2
-
-	// annotation of a backup says which claim's it is.
-	annotation = "xdb-backup"
 )
 
 // Reasons of phases.
@@ -60,7 +54,7 @@ type Taker struct {
 	task    instance.BackupTask
 	names   naming.Operation
 	cluster naming.Cluster
-	holder  string // In the repository's lock.
+	lock    *repository.Lock
 	kube    *kube.Client
 	log     *slog.Logger
 	told    instance.BackupReport
@@ -74,7 +68,7 @@ func New(task instance.BackupTask, namespace, pod string, log *slog.Logger) (*Ta
 		return nil, err
 	}
 	return &Taker{
-		task: task, cluster: cluster, holder: pod, kube: client, log: log,
+		task: task, cluster: cluster, lock: repository.NewLock(client, pod, log), kube: client, log: log,
 		names: naming.Operation{Namespace: namespace, Kind: strings.ToLower(v1alpha1.KindBackup), Name: task.Name},
 	}, nil
 }
@@ -185,7 +179,7 @@ func (t *Taker) prepare(ctx context.Context) (*preparation, instance.BackupRepor
 	if !found || report.DataDirectory == "" {
 		return nil, waitsFor(reasonNoPrimary, "Waiting for a primary of the DBCluster."), nil
 	}
-	if record.Archive == nil || record.Birth == nil || record.Archive.Repository != mounted.Repository.ID() {
+	if record.Archive == nil || record.Alive() == nil || record.Archive.Repository != mounted.Repository.ID() {
 		return nil, waitsFor(reasonNotArchived, "Waiting for the first WAL in the repository."+said(report)), nil
 	}
 	source, hosts, standby := sources(t.cluster, primary, reports, mounted.Repository.Source)
@@ -202,12 +196,8 @@ func (t *Taker) prepare(ctx context.Context) (*preparation, instance.BackupRepor
 	if err := errors.Join(os.MkdirAll(archive.Folder(), 0o700), os.WriteFile(p.Program.Config, config, 0o600)); err != nil {
 		return nil, instance.BackupReport{}, fmt.Errorf("cannot write pgBackRest's configuration: %w", err)
 	}
-	other, err := t.kube.TakeRepository(ctx, t.holder, lockLife, time.Now())
-	if err != nil {
-		return nil, waitsFor(reasonLocked, "Waiting for the repository's lock: "+err.Error()+"."), nil //nolint:nilerr // It is tried again.
-	}
-	if other != "" {
-		return nil, waitsFor(reasonLocked, fmt.Sprintf("Waiting for the repository, which %s changes now.", other)), nil
+	if waits := t.lock.Take(ctx); waits != "" {
+		return nil, waitsFor(reasonLocked, waits), nil
 	}
 	return p, instance.BackupReport{}, nil
 }
@@ -248,7 +238,7 @@ func sources(c naming.Cluster, primary string, reports map[string]instance.Repor
 
 // copy lets pgBackRest take the backup, while the repository is locked, and returns what was taken.
 func (t *Taker) copy(ctx context.Context, p preparation) (instance.BackupReport, error) {
-	ctx, release := t.hold(ctx)
+	ctx, release := t.lock.Hold(ctx)
 	defer release()
 	before, err := p.Program.Info(ctx)
 	if err != nil {
@@ -263,7 +253,10 @@ func (t *Taker) copy(ctx context.Context, p preparation) (instance.BackupReport,
 	if err := t.tell(ctx, begun); err != nil {
 		t.log.Warn("Cannot report that the backup begins", "error", err.Error())
 	}
-	arguments := []string{"--type=" + string(t.task.Type), "--annotation=" + annotation + "=" + t.task.UID}
+	arguments := []string{
+		"--type=" + string(typeAfter(before, t.task.Type)),
+		"--annotation=" + pgbackrest.AnnotationClaim + "=" + t.task.UID, "--annotation=" + pgbackrest.AnnotationName + "=" + t.task.Name,
+	}
 	if p.Standby {
 		arguments = append(arguments, "--backup-standby")
 	}
@@ -281,10 +274,18 @@ func (t *Taker) copy(ctx context.Context, p preparation) (instance.BackupReport,
 	return t.succeed(ctx, p, after, *done)
 }
 
+// typeAfter returns the type of backup that is to be taken: nothing continues one that is damaged.
+func typeAfter(s pgbackrest.Stanza, wanted v1alpha1.BackupType) v1alpha1.BackupType {
+	if newest := len(s.Backups) - 1; newest >= 0 && s.Backups[newest].Damaged {
+		return v1alpha1.BackupFull
+	}
+	return wanted
+}
+
 // find returns the backup of this claim.
 func (t *Taker) find(s pgbackrest.Stanza) *pgbackrest.Backup {
 	for _, b := range s.Backups {
-		if b.Annotations[annotation] == t.task.UID {
+		if b.Annotations[pgbackrest.AnnotationClaim] == t.task.UID {
 			return &b
 		}
 	}
@@ -293,13 +294,7 @@ func (t *Taker) find(s pgbackrest.Stanza) *pgbackrest.Backup {
 
 // succeed writes down what is in the repository now, and returns the report of a backup that is in it.
 func (t *Taker) succeed(ctx context.Context, p preparation, s pgbackrest.Stanza, b pgbackrest.Backup) (instance.BackupReport, error) {
-	inventory := instance.Inventory{Repository: p.Mounted.Repository.ID()}
-	for _, stored := range s.Backups {
-		inventory.Backups = append(inventory.Backups, instance.StoredBackup{
-			Label: stored.Label, Type: stored.Type, Start: stored.Start, Stop: stored.Stop, Size: stored.Repository,
-		})
-	}
-	if err := t.kube.WriteInventory(ctx, inventory); err != nil {
+	if err := t.kube.WriteInventory(ctx, repository.Inventory(p.Mounted.Repository.ID(), s)); err != nil {
 		return instance.BackupReport{}, err
 	}
 	report := instance.BackupReport{
@@ -311,47 +306,11 @@ func (t *Taker) succeed(ctx context.Context, p preparation, s pgbackrest.Stanza,
 	case b.Faulty:
 		report.Message = "It is complete, but pgBackRest found damaged pages in the database's files: read the log of its Job, and look at the instance's disk."
 	case b.Type != t.task.Type:
-		report.Message = fmt.Sprintf("It is complete. It is a %s backup, because there was none that a %s one could continue.", b.Type, t.task.Type)
+		report.Message = fmt.Sprintf("It is complete. It is a %s backup, because there was none, or only a damaged one, that a %s one could continue.", b.Type, t.task.Type)
 	case p.Mounted.Repository.Source == v1alpha1.BackupFromStandby && !p.Standby:
 		report.Message = "It is complete. The primary's files were read, because no standby streamed."
 	}
 	return report, nil
-}
-
-// hold renews the repository's lock until it is released. The context that it returns ends when the lock is lost: somebody else
-// may change the repository then.
-func (t *Taker) hold(ctx context.Context) (context.Context, func()) {
-	held, lose := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		renewed := time.Now()
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(lockRenewal):
-			}
-			now := time.Now()
-			other, err := t.kube.TakeRepository(ctx, t.holder, lockLife, now)
-			switch {
-			case other != "":
-				lose(fmt.Errorf("the repository's lock was lost to %s", other))
-				return
-			case err == nil:
-				renewed = now
-			case now.Sub(renewed) > lockLife-lockRenewal:
-				lose(fmt.Errorf("the repository's lock could not be renewed: %w", err))
-				return
-			}
-		}
-	}()
-	return held, func() {
-		close(done)
-		lose(nil)
-		if err := t.kube.ReleaseRepository(context.WithoutCancel(ctx), t.holder, time.Now()); err != nil {
-			t.log.Warn("Cannot release the repository's lock; it runs out", "error", err.Error())
-		}
-	}
 }
 
 // tell reports when there is something new to tell.

@@ -9,6 +9,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
+	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
 )
 
 func TestSources(t *testing.T) {
@@ -65,6 +66,29 @@ func TestSources(t *testing.T) {
 			source, hosts, standby := sources(cluster, "orders-0", tc.args.reports, tc.args.wanted)
 			if diff := cmp.Diff(tc.want, want{source, hosts, standby}); diff != "" {
 				t.Errorf("\n%s\nsources(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestTypeAfter(t *testing.T) {
+	sound, damaged := pgbackrest.Backup{Label: "A"}, pgbackrest.Backup{Label: "B", Damaged: true}
+	cases := map[string]struct {
+		reason  string
+		backups []pgbackrest.Backup
+		wanted  v1alpha1.BackupType
+		want    v1alpha1.BackupType
+	}{
+		"None":         {reason: "pgBackRest itself takes a full backup first.", wanted: v1alpha1.BackupIncremental, want: v1alpha1.BackupIncremental},
+		"Sound":        {reason: "A backup that is sound can be continued.", backups: []pgbackrest.Backup{damaged, sound}, wanted: v1alpha1.BackupIncremental, want: v1alpha1.BackupIncremental},
+		"Damaged":      {reason: "One that is damaged is not.", backups: []pgbackrest.Backup{sound, damaged}, wanted: v1alpha1.BackupIncremental, want: v1alpha1.BackupFull},
+		"Differential": {reason: "Nor by a differential one, which may need the same full one.", backups: []pgbackrest.Backup{sound, damaged}, wanted: v1alpha1.BackupDifferential, want: v1alpha1.BackupFull},
+		"FullAsWanted": {reason: "A full backup needs no other.", backups: []pgbackrest.Backup{damaged}, wanted: v1alpha1.BackupFull, want: v1alpha1.BackupFull},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := typeAfter(pgbackrest.Stanza{Backups: tc.backups}, tc.wanted); got != tc.want {
+				t.Errorf("\n%s\ntypeAfter(...): got %s, want %s", tc.reason, got, tc.want)
 			}
 		})
 	}

@@ -21,37 +21,46 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
-// scheduleKey is the key of a cluster's inventory under which the instances remember what they have scheduled.
-const scheduleKey = "schedule.json"
-
-// A Schedule is what the instances remember of a BackupPlan's schedule.
-type Schedule struct {
-	// Handled is until when everything that was due has been taken care of.
-	Handled time.Time `json:"handled"`
-
-	// Plan identifies the schedules that this is about.
-	Plan string `json:"plan"`
-
-	// First identifies the database in a repository that a first backup was asked for, and FirstAt when.
-	First   string    `json:"first,omitempty"`
-	FirstAt time.Time `json:"firstAt,omitzero"`
+// Known is what is known of a repository.
+type Known struct {
+	Inventory     instance.Inventory
+	Schedule      instance.Schedule
+	Verifications instance.Verifications
 }
 
-// WatchInventory calls changed with what is in the repository, and what was scheduled, whenever either is another, until the
-// context ends.
-func (c *Client) WatchInventory(ctx context.Context, log *slog.Logger, changed func(*instance.Inventory, *Schedule)) {
+// WatchInventory calls changed with what is in the repository, what was scheduled, and what came of trying backups, whenever any of
+// it is another, until the context ends.
+func (c *Client) WatchInventory(ctx context.Context, log *slog.Logger, changed func(Known)) {
 	c.watch(ctx, log, c.cluster.Inventory(), func(m *corev1.ConfigMap) error {
-		inventory, s := &instance.Inventory{}, &Schedule{}
-		for key, into := range map[string]any{instance.InventoryKey: inventory, scheduleKey: s} {
-			if text, ok := m.Data[key]; ok {
-				if err := json.Unmarshal([]byte(text), into); err != nil {
-					return fmt.Errorf("cannot parse %s of ConfigMap %q: %w", key, m.Name, err)
-				}
+		k, err := parseKnown(m)
+		if err == nil {
+			changed(k)
+		}
+		return err
+	})
+}
+
+// Known returns what is known of the repository.
+func (c *Client) Known(ctx context.Context) (Known, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, c.cluster.Inventory(), metav1.GetOptions{})
+	if err != nil {
+		return Known{}, fmt.Errorf("cannot read ConfigMap %q: %w", c.cluster.Inventory(), err)
+	}
+	return parseKnown(m)
+}
+
+func parseKnown(m *corev1.ConfigMap) (Known, error) {
+	k := Known{}
+	for key, into := range map[string]any{instance.InventoryKey: &k.Inventory, instance.ScheduleKey: &k.Schedule, instance.VerificationKey: &k.Verifications} {
+		if text, ok := m.Data[key]; ok {
+			if err := json.Unmarshal([]byte(text), into); err != nil {
+				return Known{}, fmt.Errorf("cannot parse %s of ConfigMap %q: %w", key, m.Name, err)
 			}
 		}
-		changed(inventory, s)
-		return nil
-	})
+	}
+	return k, nil
 }
 
 // WriteInventory says what is in the repository.
@@ -60,13 +69,28 @@ func (c *Client) WriteInventory(ctx context.Context, inventory instance.Inventor
 }
 
 // WriteSchedule remembers what was scheduled.
-func (c *Client) WriteSchedule(ctx context.Context, s Schedule) error {
-	return c.writeKey(ctx, c.cluster.Inventory(), scheduleKey, s)
+func (c *Client) WriteSchedule(ctx context.Context, s instance.Schedule) error {
+	return c.writeKey(ctx, c.cluster.Inventory(), instance.ScheduleKey, s)
 }
 
 // WriteBackup reports how far a backup is, in the ConfigMap of the name.
 func (c *Client) WriteBackup(ctx context.Context, name string, report instance.BackupReport) error {
 	return c.writeKey(ctx, name, instance.BackupKey, report)
+}
+
+// WriteVerifications remembers what came of trying backups.
+func (c *Client) WriteVerifications(ctx context.Context, v instance.Verifications) error {
+	return c.writeKey(ctx, c.cluster.Inventory(), instance.VerificationKey, v)
+}
+
+// WriteBackupVerification says what came of trying a backup, beside what its Job reported in the ConfigMap of the name. It goes
+// with the Backup: where that is gone there is nobody to tell.
+func (c *Client) WriteBackupVerification(ctx context.Context, name string, v instance.BackupVerification) error {
+	err := c.writeKey(ctx, name, instance.VerificationKey, v)
+	if kerrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 func (c *Client) writeKey(ctx context.Context, name, key string, value any) error {

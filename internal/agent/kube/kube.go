@@ -72,13 +72,39 @@ func New(cluster naming.Cluster, pod string) (*Client, error) {
 	return &Client{api: api, dynamic: claims, cluster: cluster, pod: pod, namespace: cluster.Namespace}, nil
 }
 
+// For returns a client that speaks about another incarnation of the cluster.
+func (c *Client) For(cluster naming.Cluster) *Client {
+	other := *c
+	other.cluster = cluster
+	return &other
+}
+
+// Config returns the cluster's Config as it is now.
+func (c *Client) Config(ctx context.Context) (instance.Config, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, c.cluster.Config(), metav1.GetOptions{})
+	if err != nil {
+		return instance.Config{}, fmt.Errorf("cannot read ConfigMap %q: %w", c.cluster.Config(), err)
+	}
+	return parseConfig(m)
+}
+
+func parseConfig(m *corev1.ConfigMap) (instance.Config, error) {
+	config := instance.Config{}
+	if err := json.Unmarshal([]byte(m.Data[instance.ConfigKey]), &config); err != nil {
+		return config, fmt.Errorf("cannot parse %s of ConfigMap %q: %w", instance.ConfigKey, m.Name, err)
+	}
+	return config, nil
+}
+
 // WatchConfig calls changed with the cluster's Config whenever there is another one, until the context ends. While the
 // API server is away nothing changes.
 func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func(instance.Config)) {
 	c.watch(ctx, log, c.cluster.Config(), func(m *corev1.ConfigMap) error {
-		config := instance.Config{}
-		if err := json.Unmarshal([]byte(m.Data[instance.ConfigKey]), &config); err != nil {
-			return fmt.Errorf("cannot parse %s of ConfigMap %q: %w", instance.ConfigKey, m.Name, err)
+		config, err := parseConfig(m)
+		if err != nil {
+			return err
 		}
 		changed(config)
 		return nil

@@ -39,6 +39,9 @@ type Ledger struct {
 	// Archive is nil as long as no WAL is archived.
 	Archive *instance.ArchiveRecord
 
+	// Incarnation is the one that is to be. Nil for a cluster that was never restored in place.
+	Incarnation *instance.Incarnation
+
 	// Entries by the operations' keys.
 	Entries map[string]instance.LedgerEntry
 }
@@ -47,32 +50,33 @@ type Ledger struct {
 func Parse(data map[string]string) (Ledger, error) {
 	l := Ledger{Entries: make(map[string]instance.LedgerEntry, len(data))}
 	for key, value := range data {
-		if key == instance.BirthKey {
-			l.Birth = &instance.Birth{}
-			if err := json.Unmarshal([]byte(value), l.Birth); err != nil {
-				return Ledger{}, fmt.Errorf("cannot parse the ledger's birth: %w", err)
-			}
-			continue
+		if err := l.parse(key, []byte(value)); err != nil {
+			return Ledger{}, fmt.Errorf("cannot parse the ledger's %q: %w", key, err)
 		}
-		if key == instance.ArchiveKey {
-			l.Archive = &instance.ArchiveRecord{}
-			if err := json.Unmarshal([]byte(value), l.Archive); err != nil {
-				return Ledger{}, fmt.Errorf("cannot parse what the ledger says of the archive: %w", err)
-			}
-			continue
-		}
-		entry := instance.LedgerEntry{}
-		if err := json.Unmarshal([]byte(value), &entry); err != nil {
-			return Ledger{}, fmt.Errorf("cannot parse the ledger's entry %q: %w", key, err)
-		}
-		l.Entries[key] = entry
 	}
 	return l, nil
 }
 
+func (l *Ledger) parse(key string, value []byte) error {
+	switch key {
+	case instance.BirthKey:
+		return json.Unmarshal(value, &l.Birth)
+	case instance.ArchiveKey:
+		return json.Unmarshal(value, &l.Archive)
+	case instance.IncarnationKey:
+		return json.Unmarshal(value, &l.Incarnation)
+	}
+	entry := instance.LedgerEntry{}
+	if err := json.Unmarshal(value, &entry); err != nil {
+		return err
+	}
+	l.Entries[key] = entry
+	return nil
+}
+
 // Data is the data of the ledger's ConfigMap.
 func (l Ledger) Data() (map[string]string, error) {
-	data := make(map[string]string, len(l.Entries)+1)
+	data := make(map[string]string, len(l.Entries)+3)
 	write := func(key string, value any) error {
 		raw, err := json.Marshal(value)
 		if err != nil {
@@ -91,6 +95,11 @@ func (l Ledger) Data() (map[string]string, error) {
 			return nil, err
 		}
 	}
+	if l.Incarnation != nil {
+		if err := write(instance.IncarnationKey, l.Incarnation); err != nil {
+			return nil, err
+		}
+	}
 	for key, entry := range l.Entries {
 		if err := write(key, entry); err != nil {
 			return nil, err
@@ -99,28 +108,49 @@ func (l Ledger) Data() (map[string]string, error) {
 	return data, nil
 }
 
-// Born returns the ledger of a database that lives in an incarnation of a volume, and whether it is another one than before. One
-// that is begun only now, because the one before was lost or was another database's, knows nothing of what was asked for before.
-func (l Ledger) Born(systemIdentifier, incarnation string, born, now time.Time) (Ledger, bool) {
-	if l.Birth != nil && l.Birth.SystemIdentifier == systemIdentifier && l.Birth.Incarnation != "" {
+// Born returns the ledger of a database that lives in a folder of a volume, and whether it is another one than before. One that
+// is begun only now, because the one before was lost or was another database's, knows nothing of what was asked for before.
+func (l Ledger) Born(systemIdentifier, folder string, born, now time.Time) (Ledger, bool) {
+	if alive := l.Alive(); alive != nil && alive.SystemIdentifier == systemIdentifier && alive.Incarnation != "" {
 		return l, false
 	}
-	if l.Birth != nil && l.Birth.SystemIdentifier == systemIdentifier {
-		named := *l.Birth // It is that of a version of the agent that did not name it.
-		named.Incarnation = incarnation
-		return Ledger{Birth: &named, Archive: l.Archive, Entries: l.Entries}, true
+	next := l
+	if alive := l.Alive(); alive != nil && alive.SystemIdentifier == systemIdentifier {
+		named := *alive // It is that of a version of the agent that did not name it.
+		named.Incarnation = folder
+		next.Birth = &named
+		return next, true
 	}
-	since := born
+	next.Birth = &instance.Birth{Since: born.UTC(), SystemIdentifier: systemIdentifier, Incarnation: folder}
 	if now.Sub(born) > fresh {
-		since = now
+		next.Birth.Since = now.UTC()
 	}
-	birth := &instance.Birth{Since: since.UTC(), SystemIdentifier: systemIdentifier, Incarnation: incarnation}
-	return Ledger{Birth: birth, Entries: l.Entries}, true
+	if l.Incarnation != nil {
+		next.Birth.Incarnation = l.Incarnation.ID
+	}
+	next.Archive = nil
+	return next, true
+}
+
+// Alive returns the birth of the database that is to be. It is nil as long as that was not born: a restore in place lets the one
+// before stand until then.
+func (l Ledger) Alive() *instance.Birth {
+	if l.Incarnation != nil && l.Birth != nil && l.Birth.Incarnation != l.Incarnation.ID {
+		return nil
+	}
+	return l.Birth
 }
 
 // Archived returns a ledger that says that WAL is archived since a time. Without a record it says that it is not.
 func (l Ledger) Archived(record *instance.ArchiveRecord) Ledger {
-	return Ledger{Birth: l.Birth, Archive: record, Entries: l.Entries}
+	l.Archive = record
+	return l
+}
+
+// Becoming returns a ledger that says that another incarnation is to be.
+func (l Ledger) Becoming(incarnation *instance.Incarnation) Ledger {
+	l.Incarnation = incarnation
+	return l
 }
 
 // With returns a ledger that remembers an entry, too.
@@ -138,7 +168,8 @@ func (l Ledger) With(key string, entry instance.LedgerEntry, now time.Time) Ledg
 			delete(entries, old)
 		}
 	}
-	return Ledger{Birth: l.Birth, Archive: l.Archive, Entries: entries}
+	l.Entries = entries
+	return l
 }
 
 // oldest returns the keys of entries, those first that expired first.

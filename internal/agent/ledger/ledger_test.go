@@ -144,6 +144,20 @@ func TestBorn(t *testing.T) {
 			ledger: Ledger{Birth: &instance.Birth{SystemIdentifier: "6", Incarnation: "old"}, Archive: record}, now: at(2),
 			want: want{Since: at(0), Incarnation: "new", Changed: true},
 		},
+		"Restored": {
+			reason: "A database that was restored in place has its incarnation's name, and nothing of it is archived.",
+			ledger: Ledger{
+				Birth: &instance.Birth{SystemIdentifier: "7", Incarnation: "old"}, Archive: record, Incarnation: &instance.Incarnation{ID: "restored"},
+			}, now: at(2),
+			want: want{Since: at(0), Incarnation: "restored", Changed: true},
+		},
+		"RestoredBefore": {
+			reason: "A database that was restored in place is born once, too.",
+			ledger: Ledger{
+				Birth: &instance.Birth{Since: at(1), SystemIdentifier: "7", Incarnation: "restored"}, Archive: record, Incarnation: &instance.Incarnation{ID: "restored"},
+			}, now: at(30),
+			want: want{Since: at(1), Incarnation: "restored", Archived: true},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -161,6 +175,9 @@ func TestData(t *testing.T) {
 	l := Ledger{
 		Birth:   &instance.Birth{Since: at(0), SystemIdentifier: "7", Incarnation: "i"},
 		Archive: &instance.ArchiveRecord{Repository: "r", Since: at(1)},
+		Incarnation: &instance.Incarnation{
+			Number: 2, ID: "i", Since: at(1), Restore: &instance.Restore{Cluster: "c"}, Kept: []instance.KeptIncarnation{{ID: "k", Original: true, Until: at(9)}},
+		},
 		Entries: map[string]instance.LedgerEntry{"Switchover.move": {Hash: "h", ValidUntil: at(2)}},
 	}
 	data, err := l.With("Failover.move", instance.LedgerEntry{Hash: "g"}, at(3)).Data()

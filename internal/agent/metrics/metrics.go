@@ -34,15 +34,29 @@ type Backups struct {
 	Failing bool
 	Waiting int
 
-	// Stops are when the backups were complete, the oldest first, and Bytes what all of them take of the store.
-	Stops []time.Time
-	Bytes int64
+	// Stops are when the backups were complete that are not damaged, the oldest first, Damaged is how many are, and Bytes what all
+	// of them take of the store.
+	Stops   []time.Time
+	Damaged int
+	Bytes   int64
+
+	// Verifications are what came of trying backups. Nil where they are not tried.
+	Verifications *Verifications
 
 	// Overdue says that the newest is older than it should be by the schedules.
 	Overdue bool
 
 	// Retention is for how long the plan promises to be able to go back.
 	Retention time.Duration
+}
+
+// Verifications are what came of trying backups.
+type Verifications struct {
+	// Sound is when one was last found to be sound. Zero when none was.
+	Sound time.Time
+
+	// Failed says that the last one is damaged or could not be tried, and Overdue that one should have been tried by now.
+	Failed, Overdue bool
 }
 
 // An Event is something that the agent did.
@@ -153,10 +167,18 @@ func backups(gauge func(name, help string, value float64, labels prometheus.Labe
 	gauge("xdb_archive_waiting_segments", "WAL segments that wait on the data volume to be archived.", float64(b.Waiting), nil)
 	gauge("xdb_backup_overdue", "Whether the newest backup is older than it should be by the schedules.", truth(b.Overdue), nil)
 	gauge("xdb_backup_retention_seconds", "For how long the BackupPlan promises to be able to go back.", b.Retention.Seconds(), nil)
-	gauge("xdb_backup_count", "Backups in the repository.", float64(len(b.Stops)), nil)
+	gauge("xdb_backup_count", "Backups in the repository that are not known to be damaged.", float64(len(b.Stops)), nil)
+	gauge("xdb_backup_damaged", "Backups in the repository that are known to be damaged, or to continue one that is.", float64(b.Damaged), nil)
 	gauge("xdb_backup_bytes", "What all backups take of the store.", float64(b.Bytes), nil)
 	if !b.LastArchived.IsZero() {
 		gauge("xdb_archive_last_timestamp_seconds", "When the last WAL segment was archived.", seconds(b.LastArchived), nil)
+	}
+	if v := b.Verifications; v != nil {
+		gauge("xdb_verification_failed", "Whether the last backup that was tried is damaged, or could not be tried.", truth(v.Failed), nil)
+		gauge("xdb_verification_overdue", "Whether a backup should have been tried by now, and was not.", truth(v.Overdue), nil)
+		if !v.Sound.IsZero() {
+			gauge("xdb_verification_last_timestamp_seconds", "When a backup was last tried and found to be sound.", seconds(v.Sound), nil)
+		}
 	}
 	if len(b.Stops) > 0 {
 		gauge("xdb_backup_oldest_timestamp_seconds", "When the oldest backup was complete: the database can be restored to any time since.", seconds(b.Stops[0]), nil)

@@ -38,11 +38,13 @@ func TestCollect(t *testing.T) {
 			report: instance.Report{Role: instance.RolePrimary, State: instance.StateRunning},
 			backups: &Backups{
 				Since: time.Unix(100, 0), LastArchived: time.Unix(400, 5e8), Failing: true, Waiting: 3, Overdue: true,
-				Stops: []time.Time{time.Unix(200, 0), time.Unix(300, 0)}, Bytes: 7, Retention: time.Hour,
+				Stops: []time.Time{time.Unix(200, 0), time.Unix(300, 0)}, Bytes: 7, Retention: time.Hour, Damaged: 1,
+				Verifications: &Verifications{Sound: time.Unix(350, 0), Failed: true, Overdue: true},
 			},
 			want: map[string]float64{
 				"xdb_archive_since_timestamp_seconds": 100, "xdb_archive_last_timestamp_seconds": 400.5, "xdb_archive_failing": 1, "xdb_archive_waiting_segments": 3,
 				"xdb_backup_overdue": 1, "xdb_backup_retention_seconds": 3600, "xdb_backup_count": 2, "xdb_backup_bytes": 7,
+				"xdb_backup_damaged": 1, "xdb_verification_failed": 1, "xdb_verification_overdue": 1, "xdb_verification_last_timestamp_seconds": 350,
 				"xdb_backup_oldest_timestamp_seconds": 200, "xdb_backup_newest_timestamp_seconds": 300,
 			},
 		},
@@ -51,7 +53,14 @@ func TestCollect(t *testing.T) {
 			report:  instance.Report{Role: instance.RolePrimary, State: instance.StateRunning},
 			backups: &Backups{Since: time.Unix(100, 0)},
 			want:    map[string]float64{"xdb_archive_since_timestamp_seconds": 100, "xdb_archive_failing": 0},
-			absent:  []string{"xdb_backup_oldest_timestamp_seconds", "xdb_backup_newest_timestamp_seconds", "xdb_archive_last_timestamp_seconds"},
+			absent:  []string{"xdb_backup_oldest_timestamp_seconds", "xdb_backup_newest_timestamp_seconds", "xdb_archive_last_timestamp_seconds", "xdb_verification_failed"},
+		},
+		"NotVerifiedYet": {
+			reason:  "Where no backup was tried yet, there is no time of it.",
+			report:  instance.Report{Role: instance.RolePrimary, State: instance.StateRunning},
+			backups: &Backups{Since: time.Unix(100, 0), Verifications: &Verifications{}},
+			want:    map[string]float64{"xdb_verification_failed": 0, "xdb_verification_overdue": 0},
+			absent:  []string{"xdb_verification_last_timestamp_seconds"},
 		},
 		"Standby": {
 			reason: "A standby sees nobody who follows it, and must not say that nobody confirms.",

@@ -20,6 +20,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
+	"github.com/xdbcluster/xdbcluster/internal/agent/repository"
 )
 
 const (
@@ -51,13 +52,14 @@ const (
 
 // An Operator carries one operation out.
 type Operator struct {
-	operation instance.Operation
-	hash      string
-	names     naming.Operation
-	cluster   naming.Cluster
-	password  string
-	kube      *kube.Client
-	log       *slog.Logger
+	operation  instance.Operation
+	hash       string
+	names      naming.Operation
+	cluster    naming.Cluster
+	repository *repository.Lock
+	password   string
+	kube       *kube.Client
+	log        *slog.Logger
 
 	told     instance.OperationReport // What was reported last.
 	inTheWay time.Time                // Since when something is in the way. Zero when nothing is.
@@ -79,7 +81,7 @@ func New(operation instance.Operation, namespace, pod, password string, log *slo
 		return nil, err
 	}
 	return &Operator{
-		operation: operation, hash: hash, cluster: cluster, password: password, kube: client, log: log,
+		operation: operation, hash: hash, cluster: cluster, repository: repository.NewLock(client, pod, log), password: password, kube: client, log: log,
 		names: naming.Operation{Namespace: namespace, Kind: strings.ToLower(operation.Kind), Name: operation.Name},
 	}, nil
 }
@@ -108,6 +110,8 @@ func (o *Operator) turn(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	o.cluster.Incarnation = record.Incarnation.Scope()
+	o.kube = o.kube.For(o.cluster)
 	now := time.Now()
 	verdict := record.Judge(o.operation, o.hash, now)
 	switch {
@@ -115,7 +119,9 @@ func (o *Operator) turn(ctx context.Context) (bool, error) {
 		if err := o.tell(ctx, verdict.Report); err != nil {
 			return false, err
 		}
-		return true, o.conclude(ctx, o.await(ctx, verdict.Report, func() bool { return false }))
+		return true, o.conclude(ctx, o.resume(ctx, verdict.Report))
+	case verdict.Begin && o.operation.Restore != nil:
+		return o.beginRestore(ctx, record, version)
 	case verdict.Begin:
 		return o.begin(ctx, func(entry instance.LedgerEntry) error {
 			return o.kube.WriteLedger(ctx, record.With(o.operation.Key(), entry, now), version)
@@ -129,6 +135,14 @@ func (o *Operator) turn(ctx context.Context) (bool, error) {
 	default:
 		return verdict.Report.Phase.Final(), o.tell(ctx, verdict.Report)
 	}
+}
+
+// resume returns what became of an operation that was begun by a process before.
+func (o *Operator) resume(ctx context.Context, intent instance.OperationReport) instance.OperationReport {
+	if o.operation.Restore != nil {
+		return o.resumeRestore(ctx, intent)
+	}
+	return o.await(ctx, intent, func() bool { return false })
 }
 
 // begin looks whether the operation can be carried out now, and does so. Before anything is done, remember must have written

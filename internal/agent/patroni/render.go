@@ -29,6 +29,9 @@ const archiveCommand = "/usr/local/bin/xdb-agent pgbackrest-archive %p"
 type Settings struct {
 	Config instance.Config
 
+	// Scope is Patroni's name for the cluster.
+	Scope string
+
 	// Pod and its namespace and IP address.
 	Pod       string
 	Namespace string
@@ -55,7 +58,7 @@ func BinaryFolder(version string) string { return "/usr/lib/postgresql/" + versi
 // Render returns Patroni's configuration.
 func Render(s Settings) ([]byte, error) {
 	raw, err := yaml.Marshal(map[string]any{
-		"scope": s.Config.Scope,
+		"scope": s.Scope,
 		"name":  s.Pod,
 		"restapi": map[string]any{
 			"listen":          "0.0.0.0:" + strconv.Itoa(instance.PortPatroni),

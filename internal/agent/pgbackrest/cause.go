@@ -53,6 +53,8 @@ func symptoms() []symptom {
 		{mark(`TLS error|unable to negotiate TLS|TLS syscall error`), "the store does not speak TLS as it should. Correct endpoint in backupLocation: it must be the port of https"},
 		{mark(`WAL file '([^']+)' already exists in the [^\n]*archive with a different checksum`), "the repository has another segment %s: another database archives there too. Give one of them another key in backupLocation"},
 		{mark(`expected protocol|greeting version|expected value '[^']*' for greeting key 'version'`), "the instances run another version of pgBackRest than this. Try again once the rolling update is complete"},
+		{mark(`error restoring '([^']+)'[^\n]*: actual checksum`), "the file %s is not what was backed up. Look for what has changed the objects in the store"},
+		{mark(`unable to load backup manifest`), "the backup's list of files cannot be read. Look for what has changed or removed objects in the store"},
 		{mark(`is or was the repo encrypted`), "the repository cannot be decrypted. Its passphrase is another one, or it has none: put the right one back into the Secret of encryption"},
 		{mark(`unable to find primary cluster`), "no instance is the primary. It is tried again"},
 		{mark(`unable to find standby cluster|unable to find standby`), "no standby runs that could be read"},

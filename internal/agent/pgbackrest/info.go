@@ -5,9 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+)
+
+// Annotations of backups. They are in the repository, so that they are known where nothing else is left.
+const (
+	// AnnotationClaim says which claim's a backup is, by the UID of its composite, and AnnotationName what that is called.
+	AnnotationClaim = "xdb-backup"
+	AnnotationName  = "xdb-backup-name"
+
+	// AnnotationDamaged says that a backup was found to be damaged, and when the verification was due that found it.
+	AnnotationDamaged = "xdb-damaged"
 )
 
 // A Backup is one that is in a repository.
@@ -31,6 +42,9 @@ type Backup struct {
 	// Faulty says that pages of it were found to be damaged.
 	Faulty bool
 
+	// Damaged says that it cannot be restored: it, or one that it continues, has AnnotationDamaged.
+	Damaged bool
+
 	Annotations map[string]string
 }
 
@@ -41,6 +55,24 @@ type Stanza struct {
 
 	// Backups that are complete, the oldest first.
 	Backups []Backup
+
+	// LastWAL is the name of the newest segment of the database that is archived. Empty when none is.
+	LastWAL string
+}
+
+// Find returns the backup of a label, or nil.
+func (s Stanza) Find(label string) *Backup {
+	for i := range s.Backups {
+		if s.Backups[i].Label == label {
+			return &s.Backups[i]
+		}
+	}
+	return nil
+}
+
+// Sound returns the backups that are not damaged, the oldest first.
+func (s Stanza) Sound() []Backup {
+	return slices.DeleteFunc(slices.Clone(s.Backups), func(b Backup) bool { return b.Damaged })
 }
 
 // Codes of a stanza's status that are no errors. See pgBackRest's cmdInfo.
@@ -83,6 +115,9 @@ type stanza struct {
 		} `json:"info"`
 		Annotation map[string]string `json:"annotation"`
 	} `json:"backup"`
+	Archive []struct {
+		Max string `json:"max"`
+	} `json:"archive"`
 }
 
 // Info asks what is in the repository.
@@ -114,10 +149,15 @@ func parseInfo(raw []byte) (Stanza, error) {
 
 func newStanza(s stanza) Stanza {
 	found := Stanza{There: true}
+	if len(s.Archive) > 0 {
+		found.LastWAL = s.Archive[len(s.Archive)-1].Max
+	}
 	for _, b := range s.Backup {
+		prior := found.Find(b.Prior)
 		found.Backups = append(found.Backups, Backup{
 			Label: b.Label, Type: v1alpha1.BackupType(b.Type), Prior: b.Prior, Faulty: b.Error, Annotations: b.Annotation,
-			Start: time.Unix(b.Timestamp.Start, 0).UTC(), Stop: time.Unix(b.Timestamp.Stop, 0).UTC(),
+			Damaged: b.Annotation[AnnotationDamaged] != "" || prior != nil && prior.Damaged,
+			Start:   time.Unix(b.Timestamp.Start, 0).UTC(), Stop: time.Unix(b.Timestamp.Stop, 0).UTC(),
 			LSN: [2]string{b.LSN.Start, b.LSN.Stop}, WAL: [2]string{b.Archive.Start, b.Archive.Stop},
 			Database: b.Info.Size, Copied: b.Info.Delta, Repository: b.Info.Repository.Delta, RepositorySet: b.Info.Repository.Size,
 		})

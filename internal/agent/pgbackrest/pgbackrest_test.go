@@ -46,6 +46,11 @@ func TestCause(t *testing.T) {
 			output: "ERROR: [029]: unable to load info file '/x/archive.info'\n      HINT: is or was the repo encrypted?",
 			want:   "the repository cannot be decrypted. Its passphrase is another one, or it has none: put the right one back into the Secret of encryption",
 		},
+		"Damaged": {
+			reason: "A file that is another one than was backed up.",
+			output: "ERROR: [026]: error restoring '/data/base/1/1259': actual checksum 'a' does not match expected checksum 'b'",
+			want:   "the file /data/base/1/1259 is not what was backed up. Look for what has changed the objects in the store",
+		},
 		"Unforeseen": {
 			reason: "What nobody thought of is told in pgBackRest's own words, without its hints.",
 			output: "ERROR: [068]: archive_command 'x' must\n             contain pgbackrest\n    HINT: set it.",
@@ -98,6 +103,17 @@ func TestParseInfo(t *testing.T) {
 				Annotations: map[string]string{"uid": "1"},
 			}}},
 		},
+		"Damaged": {
+			reason: "What continues a backup that was found to be damaged cannot be restored either.",
+			raw: `[{"name":"db","status":{"code":0,"message":"ok"},"archive":[{"max":"0000000100000000000000FF"},{"max":"000000010000000000000009"}],"backup":[
+				{"label":"A"},{"label":"B","annotation":{"xdb-damaged":"2026-03-01T02:00:00Z"}},{"label":"C","prior":"B"},{"label":"D","prior":"A"}]}]`,
+			want: Stanza{There: true, LastWAL: "000000010000000000000009", Backups: []Backup{
+				{Label: "A", Start: time.Unix(0, 0).UTC(), Stop: time.Unix(0, 0).UTC()},
+				{Label: "B", Start: time.Unix(0, 0).UTC(), Stop: time.Unix(0, 0).UTC(), Damaged: true, Annotations: map[string]string{AnnotationDamaged: "2026-03-01T02:00:00Z"}},
+				{Label: "C", Prior: "B", Start: time.Unix(0, 0).UTC(), Stop: time.Unix(0, 0).UTC(), Damaged: true},
+				{Label: "D", Prior: "A", Start: time.Unix(0, 0).UTC(), Stop: time.Unix(0, 0).UTC()},
+			}},
+		},
 		"Broken": {
 			reason: "A repository that cannot be read is not one without backups.",
 			raw:    `[{"name":"db","status":{"code":99,"message":"other"},"backup":[]}]`,
@@ -117,6 +133,33 @@ func TestParseInfo(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("\n%s\nparseInfo(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestDamaged(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		failure Failure
+		want    bool
+	}{
+		"Checksum":    {reason: "A file that has another checksum.", failure: Failure{Command: "restore", Status: 26, Output: "actual checksum 'a' does not match"}, want: true},
+		"Format":      {reason: "A file that cannot be unpacked.", failure: Failure{Command: "restore", Status: 29, Output: "zst error: [18446744073709551596] Data corruption detected"}, want: true},
+		"Missing":     {reason: "A file that somebody has removed.", failure: Failure{Command: "restore", Status: 55, Output: "unable to open missing file"}, want: true},
+		"Manifest":    {reason: "A list of files that cannot be read.", failure: Failure{Command: "restore", Status: 41, Output: "unable to load backup manifest file"}, want: true},
+		"Cipher":      {reason: "A file that cannot be decrypted.", failure: Failure{Command: "restore", Status: 95, Output: "cipher header missing"}, want: true},
+		"Certificate": {reason: "A certificate that is not trusted has the same code.", failure: Failure{Command: "restore", Status: 95, Output: "unable to verify certificate presented by 's3'"}},
+		"Away":        {reason: "A store that does not answer says nothing about what is in it.", failure: Failure{Command: "restore", Status: 49, Output: "unable to connect"}},
+		"Refused":     {reason: "Nor does one that refuses.", failure: Failure{Command: "restore", Status: 101, Output: "HTTP request failed with 503"}},
+		"NoSpace":     {reason: "Nor does a volume that is too small.", failure: Failure{Command: "restore", Status: 64, Output: "unable to write: No space left on device"}},
+		"Backup":      {reason: "What a backup cannot read is an instance's.", failure: Failure{Command: "backup", Status: 55}},
+		"Killed":      {reason: "Nor does a process that was killed.", failure: Failure{Command: "restore", Status: -1}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := tc.failure.Damaged(); got != tc.want {
+				t.Errorf("\n%s\nDamaged(): got %t, want %t", tc.reason, got, tc.want)
 			}
 		})
 	}

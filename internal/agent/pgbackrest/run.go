@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +34,32 @@ type Failure struct {
 
 // Error says what is wrong in words.
 func (f *Failure) Error() string { return Cause(f.Output) }
+
+// Codes of pgBackRest's errors. See its src/build/error/error.yaml.
+const (
+	codeChecksum    = 26
+	codeFormat      = 29
+	codeFileOpen    = 41
+	codeFileMissing = 55
+	codeCrypto      = 95
+)
+
+// Damaged says whether a restore has failed because what was read is not what was written, or is not there any more, though the
+// store answers.
+func (f *Failure) Damaged() bool {
+	if f.Command != "restore" {
+		return false
+	}
+	switch f.Status {
+	case codeChecksum, codeFormat, codeFileMissing:
+		return true
+	case codeFileOpen:
+		return strings.Contains(f.Output, "unable to load backup manifest")
+	case codeCrypto: // Certificates have it, too.
+		return strings.Contains(f.Output, "cipher") || strings.Contains(f.Output, "unable to flush")
+	}
+	return false
+}
 
 // A Program is pgBackRest with a configuration.
 type Program struct {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -33,6 +34,19 @@ func ClusterState(ctx context.Context, binaries, dataDirectory string) (string, 
 		return "", err
 	}
 	return parseControlData(out)["Database cluster state"], nil
+}
+
+// HasChecksums says whether pages have checksums.
+func HasChecksums(ctx context.Context, binaries, dataDirectory string) (bool, error) {
+	out, err := controlData(ctx, binaries, dataDirectory)
+	if err != nil {
+		return false, err
+	}
+	version, there := parseControlData(out)["Data page checksum version"]
+	if !there {
+		return false, errors.New("cannot tell whether pages have checksums")
+	}
+	return version != "0", nil
 }
 
 func controlData(ctx context.Context, binaries, dataDirectory string) ([]byte, error) {
@@ -79,4 +93,29 @@ func ParsePosition(text string) (uint64, error) {
 		return 0, fmt.Errorf("cannot parse the position %q in the WAL: %w", text, err)
 	}
 	return h<<32 | l, nil
+}
+
+// FormatPosition writes a position in the WAL (an LSN).
+func FormatPosition(position uint64) string {
+	return fmt.Sprintf("%X/%X", position>>32, position&math.MaxUint32)
+}
+
+// segmentSize is how large a WAL segment is, and segmentName how long the name of its file: the timeline, and two halves of its
+// number.
+const (
+	segmentSize = 16 << 20
+	segmentName = 24
+)
+
+// SegmentStart returns where a WAL segment begins, by the name of its file, for example 000000010000000A000000FF.
+func SegmentStart(name string) (uint64, error) {
+	if len(name) != segmentName {
+		return 0, fmt.Errorf("cannot parse the name %q of a WAL segment", name)
+	}
+	log, errLog := strconv.ParseUint(name[8:16], 16, 32)
+	segment, errSegment := strconv.ParseUint(name[16:], 16, 32)
+	if err := errors.Join(errLog, errSegment); err != nil {
+		return 0, fmt.Errorf("cannot parse the name %q of a WAL segment: %w", name, err)
+	}
+	return log<<32 | segment*segmentSize, nil
 }

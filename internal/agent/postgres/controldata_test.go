@@ -46,3 +46,31 @@ func TestShutdownCheckpoint(t *testing.T) {
 		t.Error("What is no position was taken for one.")
 	}
 }
+
+func TestPositions(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		segment string
+		want    string
+	}{
+		"First":     {reason: "The first segment of a database begins after nothing.", segment: "000000010000000000000001", want: "0/1000000"},
+		"LastOfLog": {reason: "The last one of 4 GiB.", segment: "0000000200000016000000FF", want: "16/FF000000"},
+		"Backup":    {reason: "A backup's own file is no segment.", segment: "000000010000000000000002.00000028.backup"},
+		"Nothing":   {reason: "Nothing may be archived yet."},
+		"Letters":   {reason: "What is no number is no segment.", segment: "00000001000000000000000X"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			start, err := SegmentStart(tc.segment)
+			if (err != nil) != (tc.want == "") {
+				t.Fatalf("\n%s\nSegmentStart(...): %v", tc.reason, err)
+			}
+			if got := FormatPosition(start); err == nil && got != tc.want {
+				t.Errorf("\n%s\ngot %s, want %s", tc.reason, got, tc.want)
+			}
+			if again, err := ParsePosition(FormatPosition(start)); err != nil || again != start {
+				t.Errorf("\n%s\nParsePosition(...): got %d, %v, want %d", tc.reason, again, err, start)
+			}
+		})
+	}
+}

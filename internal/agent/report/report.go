@@ -20,6 +20,9 @@ type Facts struct {
 	PodUID string
 	Node   string
 
+	// Incarnation is the number of the one that the instance runs.
+	Incarnation int
+
 	// Config that is wanted.
 	Config instance.Config
 
@@ -53,14 +56,15 @@ type Facts struct {
 	CertificateRevision string
 	CertificateExpiry   time.Time
 	DataDiskSize        string
+	DataDiskFree        string
 	Incidents           []instance.Incident
 }
 
 // Build makes the report.
 func Build(f Facts) instance.Report {
 	r := instance.Report{
-		Pod: f.PodUID, Node: f.Node, Role: instance.RoleUnknown, State: instance.StateStarting,
-		SystemIdentifier: f.SystemIdentifier, CertificateRevision: f.CertificateRevision, DataDiskSize: f.DataDiskSize,
+		Pod: f.PodUID, Node: f.Node, Incarnation: f.Incarnation, Role: instance.RoleUnknown, State: instance.StateStarting,
+		SystemIdentifier: f.SystemIdentifier, CertificateRevision: f.CertificateRevision, DataDiskSize: f.DataDiskSize, DataDiskFree: f.DataDiskFree,
 		AppliedBy: f.AppliedBy, DataDirectory: f.DataDirectory,
 		Incidents: slices.SortedFunc(slices.Values(f.Incidents), func(a, b instance.Incident) int { return strings.Compare(a.Code, b.Code) }),
 	}

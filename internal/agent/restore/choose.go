@@ -18,30 +18,104 @@ func (r Refusal) Error() string { return r.Message }
 
 func refuse(format string, args ...any) error { return Refusal{Message: fmt.Sprintf(format, args...)} }
 
-// A choice is the backup that a restore begins with.
-type choice struct {
+// A Choice is the backup that a restore begins with.
+type Choice struct {
 	Incarnation string
 	Label       string
+
+	// Size of the database then, in bytes.
+	Size int64
+}
+
+// Kept is what there is of a cluster in a repository.
+type Kept struct {
+	// Backups is how many there are.
+	Backups int
+
+	// Label of the newest backup, the incarnation that it is of, and when it was complete.
+	Label       string
+	Incarnation string
+	Stop        time.Time
+}
+
+// kept returns nil when there is no backup.
+func kept(found map[string]pgbackrest.Stanza) *Kept {
+	incarnations := candidates(instance.Restore{}, found)
+	if len(incarnations) == 0 {
+		return nil
+	}
+	backups := found[incarnations[0]].Backups
+	newest := backups[len(backups)-1]
+	k := &Kept{Label: newest.Label, Incarnation: incarnations[0], Stop: newest.Stop}
+	for _, incarnation := range incarnations {
+		k.Backups += len(found[incarnation].Backups)
+	}
+	return k
+}
+
+func newChoice(incarnation string, b pgbackrest.Backup) Choice {
+	return Choice{Incarnation: incarnation, Label: b.Label, Size: b.Database}
 }
 
 // choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
-// has the target: that is what the cluster was last at that time.
-func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (choice, error) {
+// has the target: that is what the cluster was last at that time. Backups that are damaged are none.
+//
+// Where a transaction or a restore point is in the WAL cannot be told beforehand, and from a backup that was not complete before
+// it, it is never reached. So the search begins with the oldest backup, from which all that is archived can be, unless one is named.
+func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (Choice, error) {
 	if wanted.Time != nil && wanted.Time.After(now) {
-		return choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
+		return Choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
 	}
-	incarnations := candidates(wanted, found)
+	damaged, sound := sift(found)
+	incarnations := candidates(wanted, sound)
+	if b := damaged[wanted.Backup]; b != nil {
+		return Choice{}, refuse("%s", isDamaged(*b, incarnations, sound))
+	}
+	if len(incarnations) == 0 && len(candidates(wanted, found)) > 0 {
+		return Choice{}, refuse("every backup of the DBCluster %s of the namespace %s in the repository is damaged: each was tried, or continues one that was. Take a full backup if the DBCluster still runs.", wanted.Cluster, wanted.Namespace)
+	}
 	if len(incarnations) == 0 {
-		return choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, found))
+		return Choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, sound))
+	}
+	if wanted.Searched() && wanted.Backup == "" {
+		return newChoice(incarnations[0], sound[incarnations[0]].Backups[0]), nil
 	}
 	for _, incarnation := range incarnations {
-		for _, b := range slices.Backward(found[incarnation].Backups) {
+		for _, b := range slices.Backward(sound[incarnation].Backups) {
 			if reaches(b, wanted) {
-				return choice{Incarnation: incarnation, Label: b.Label}, nil
+				return newChoice(incarnation, b), nil
 			}
 		}
 	}
-	return choice{}, refuse("%s", missed(wanted, incarnations, found))
+	return Choice{}, refuse("%s", missed(wanted, incarnations, sound))
+}
+
+// sift returns the backups that are damaged, by label, and the stanzas without them.
+func sift(found map[string]pgbackrest.Stanza) (map[string]*pgbackrest.Backup, map[string]pgbackrest.Stanza) {
+	damaged, sound := map[string]*pgbackrest.Backup{}, make(map[string]pgbackrest.Stanza, len(found))
+	for name, stanza := range found {
+		for i, b := range stanza.Backups {
+			if b.Damaged {
+				damaged[b.Label] = &stanza.Backups[i]
+			}
+		}
+		stanza.Backups = stanza.Sound()
+		sound[name] = stanza
+	}
+	return damaged, sound
+}
+
+// isDamaged says what there is in place of a backup that is damaged.
+func isDamaged(b pgbackrest.Backup, incarnations []string, found map[string]pgbackrest.Stanza) string {
+	said := fmt.Sprintf("the backup %s is damaged: it was tried, and could not be restored or had faults.", b.Label)
+	if b.Annotations[pgbackrest.AnnotationDamaged] == "" {
+		said = fmt.Sprintf("the backup %s continues %s, which is damaged.", b.Label, b.Prior)
+	}
+	if len(incarnations) == 0 {
+		return said + " There is no other."
+	}
+	newest := found[incarnations[0]].Backups
+	return fmt.Sprintf("%s Choose another one; the newest that is not known to be damaged is %s.", said, newest[len(newest)-1].Label)
 }
 
 // candidates are the incarnations that have backups, the newest first.

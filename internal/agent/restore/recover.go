@@ -5,15 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
+	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -21,19 +20,11 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 )
 
-const (
-	// look is how often PostgreSQL's state is looked at while it replays WAL.
-	look = 200 * time.Millisecond
-
-	// stopTime bounds how long a PostgreSQL that nobody uses may take to stop.
-	stopTime = time.Minute
-
-	// tail is how much of PostgreSQL's log is kept, to say why it failed.
-	tail = 16 << 10
-)
+// look is how often PostgreSQL's state is looked at while it replays WAL.
+const look = 200 * time.Millisecond
 
 // recover lets PostgreSQL, which nobody can reach, replay WAL up to the target and begin a timeline of its own, and stops it.
-func (r Restorer) recover(ctx context.Context, repository string) error {
+func (r Restorer) recover(ctx context.Context, repository, label string) error {
 	config, signal := filepath.Join(r.Run, "postgresql.conf"), filepath.Join(r.Directory, "recovery.signal")
 	if err := errors.Join(
 		os.WriteFile(config, r.settings(repository), 0o600),
@@ -43,32 +34,22 @@ func (r Restorer) recover(ctx context.Context, repository string) error {
 	); err != nil {
 		return fmt.Errorf("cannot write what the recovery needs: %w", err)
 	}
-	log := &lastOf{limit: tail}
-	cmd := exec.CommandContext(ctx, filepath.Join(r.Binaries, "postgres"), "-D", r.Directory, "-c", "config_file="+config) //nolint:gosec // The project's own arguments.
-	cmd.Stdout, cmd.Stderr = os.Stdout, io.MultiWriter(os.Stderr, log)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
-	cmd.WaitDelay = stopTime
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("cannot start PostgreSQL: %w", err)
+	server, err := Start(ctx, r.Binaries, r.Directory, "config_file="+config)
+	if err != nil {
+		return err
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // What it wrote to the directory says how it ended.
-	}()
 	for {
 		select {
-		case <-ended:
-			return fmt.Errorf("cannot replay WAL up to the target: %s", whyEnded(log.String()))
+		case <-server.Ended():
+			return cannotReplay(r.Wanted, label, server.WhyEnded())
 		case <-time.After(look):
 		}
 		if !r.recovered(ctx, signal) {
 			continue
 		}
-		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-			return fmt.Errorf("cannot stop PostgreSQL: %w", err)
+		if err := server.Stop(); err != nil {
+			return err
 		}
-		<-ended
 		return r.checkStopped(ctx)
 	}
 }
@@ -112,30 +93,54 @@ func (r Restorer) settings(repository string) []byte {
 		"recovery_target_action":    "promote",
 	}
 	switch {
-	case r.Wanted.Backup != "":
-		values["recovery_target"] = "immediate"
 	case r.Wanted.Time != nil:
 		values["recovery_target_time"] = r.Wanted.Time.UTC().Format("2006-01-02 15:04:05.999999+00")
 	case r.Wanted.LSN != "":
 		values["recovery_target_lsn"] = r.Wanted.LSN
+	case r.Wanted.XID != 0:
+		// WAL has the lower half of the number, without the epoch.
+		values["recovery_target_xid"] = strconv.FormatUint(uint64(r.Wanted.XID)&math.MaxUint32, 10) //nolint:gosec // It is positive.
+	case r.Wanted.Name != "":
+		values["recovery_target_name"] = r.Wanted.Name
+	case r.Wanted.Immediate, r.Wanted.Backup != "":
+		values["recovery_target"] = "immediate"
 	}
+	quote := strings.NewReplacer("'", "''", `\`, `\\`)
 	out := &bytes.Buffer{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		fmt.Fprintf(out, "%s = '%s'\n", name, strings.ReplaceAll(values[name], "'", "''"))
+		fmt.Fprintf(out, "%s = '%s'\n", name, quote.Replace(values[name]))
 	}
 	return out.Bytes()
 }
 
-// whyEnded says why PostgreSQL ended before its time, by what it wrote last.
-func whyEnded(log string) string {
-	if strings.Contains(log, "recovery ended before configured recovery target was reached") {
-		return "the archive ends before it" + lastTransaction(log) + ". Choose an earlier target, or none for all that is archived"
+// A cannot is why WAL cannot be replayed up to the target.
+type cannot struct {
+	why string
+	Ended
+}
+
+func (c cannot) Error() string { return "cannot replay WAL up to the target: " + c.why }
+
+func (c cannot) Unwrap() error { return c.Ended }
+
+// cannotReplay says why PostgreSQL ended before its time. What was before the end of the backup is a Refusal.
+func cannotReplay(wanted instance.Restore, label string, ended Ended) error {
+	switch {
+	case strings.Contains(ended.Log, "requested recovery stop point is before consistent recovery point"):
+		return refuse("it is from before the end of the backup %s, with which the restore begins. Choose an older backup, where there is one.", label)
+	case ended.Early():
+		return cannot{missing(wanted, label, lastTransaction(ended.Log)), ended}
 	}
-	fatal := regexp.MustCompile(`(?m)^.*(?:FATAL|PANIC):\s+(.*)$`).FindAllStringSubmatch(log, -1)
-	if len(fatal) == 0 {
-		return "PostgreSQL has ended, and said nothing about why; it was killed, or its node has no memory left"
+	return cannot{ended.Error(), ended}
+}
+
+// missing says that the archive ended before the target, and what can be done. Last is what it ended with.
+func missing(wanted instance.Restore, label, last string) string {
+	if wanted.Searched() {
+		return fmt.Sprintf("it is not in what was archived from the end of the backup %s on%s. Check it. If it was over when that backup was complete, "+
+			"set backup to an older one; if the BackupPlan was away for a while in between, which leaves a gap, to the first one after that", label, last)
 	}
-	return "PostgreSQL says: " + fatal[len(fatal)-1][1]
+	return "the archive ends before it" + last + ". Choose an earlier target, or none for all that is archived"
 }
 
 func lastTransaction(log string) string {
@@ -146,31 +151,21 @@ func lastTransaction(log string) string {
 	return ": the last transaction in it is of " + found[len(found)-1][1]
 }
 
-// A lastOf keeps the last of what is written to it.
-type lastOf struct {
-	limit int
-	kept  []byte
-}
-
-func (l *lastOf) Write(p []byte) (int, error) {
-	l.kept = append(l.kept, p...)
-	if len(l.kept) > l.limit {
-		l.kept = l.kept[len(l.kept)-l.limit:]
-	}
-	return len(p), nil
-}
-
-func (l *lastOf) String() string { return string(l.kept) }
-
 // Target says in words up to where is restored.
 func Target(wanted instance.Restore) string {
 	switch {
-	case wanted.Backup != "":
-		return "to the end of the backup " + wanted.Backup
 	case wanted.Time != nil:
 		return "to " + rfc3339(*wanted.Time)
 	case wanted.LSN != "":
 		return "to " + wanted.LSN
+	case wanted.XID != 0:
+		return fmt.Sprintf("to the end of the transaction %d", wanted.XID)
+	case wanted.Name != "":
+		return fmt.Sprintf("to the restore point %q", wanted.Name)
+	case wanted.Immediate:
+		return "to the end of the newest backup"
+	case wanted.Backup != "":
+		return "to the end of the backup " + wanted.Backup
 	}
 	return "to the end of the archive"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -117,7 +118,7 @@ func (a *Agent) awaitBeginning(ctx context.Context, vol *volume.Volume) error {
 		case beginLater:
 			pause = birthRetry
 		case beginNever:
-			a.reportWaiting(ctx, "DataVolumeEmpty", fmt.Sprintf("The instance does not start: the cluster's database %s was born, and its data volume is empty. Put the volume's content back; or, if the data is to be given up, delete the DBCluster and all its volumes and create it again.", s.State.SystemIdentifier))
+			a.reportWaiting(ctx, "DataVolumeEmpty", fmt.Sprintf("The instance does not start: the cluster's database %s was born, and its data volume is empty. Put the volume's content back; or, if there are backups or the data is to be given up, delete the DBCluster and all its volumes and create it again, with ifBackupsExist Restore to begin with the backups.", s.State.SystemIdentifier))
 			pause = refusedRetry
 		}
 	}
@@ -134,7 +135,8 @@ func (a *Agent) situation(ctx context.Context, vol *volume.Volume) (situation, e
 		return situation{}, err
 	}
 	s := situation{First: a.ordinal() == 0, Alone: config.Instances <= 1, HasDatabase: has, State: state}
-	if s.First && !state.Ours {
+	// What other volumes have of another incarnation is not what this one begins with.
+	if s.First && !state.Ours && (a.incarnation == nil || a.incarnation.Restore == nil) {
 		kept, err := a.kube.KeptVolume(ctx, config.Owner.Created, maximumInstances)
 		if err != nil {
 			return situation{}, err
@@ -166,28 +168,29 @@ func (a *Agent) beginAnew(ctx context.Context, vol *volume.Volume) error {
 	if len(forgotten) > 0 {
 		a.log.Info("Removed what Patroni knew of a database that is not there", "configMaps", forgotten)
 	}
-	return a.restore(ctx, vol)
+	if wanted, source := a.toRestore(); wanted != nil {
+		return a.restore(ctx, vol, *wanted, source)
+	}
+	return a.inherit(ctx, vol)
 }
 
-// restore makes the cluster's database from a backup, where the claim says so. It goes on until there is one: an empty database
+// restore makes the cluster's database from a backup. It goes on until there is one: an empty database
 // must not take its place.
-func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
-	wanted := a.current().Restore
-	if wanted == nil {
-		return nil
-	}
-	restorer := restore.New(*wanted, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
+func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted instance.Restore, source string) error {
+	restorer := restore.New(wanted, source, vol.MakingDirectory(), patroni.BinaryFolder(a.current().Version), a.log)
 	for pause := restoreRetry; ; pause = min(2*pause, restoreRetryMost) {
-		err := restorer.Restore(ctx)
+		began := time.Now()
+		_, err := restorer.Restore(ctx)
 		if err == nil {
 			return vol.Adopt()
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		a.reportWaiting(ctx, restoreIncident(err), restoreMessage(*wanted, err))
+		wait := max(pause, time.Since(began)) // What copied for hours, and did not find its target, does not copy again at once.
+		a.reportWaiting(ctx, a.restoreIncident(err), a.restoreMessage(wanted, err))
 		if errors.Is(err, restore.ErrNoRepository) {
-			pause = restoreRetry
+			pause, wait = restoreRetry, restoreRetry
 			if err := a.kube.Refresh(ctx, time.Now().UTC().Format(time.RFC3339)); err != nil {
 				a.log.Warn("Cannot ask for the BackupPlan's Secret to be mounted", "error", err.Error())
 			}
@@ -195,30 +198,45 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
 	}
 }
 
-func restoreIncident(err error) string {
-	refusal := restore.Refusal{}
+func (a *Agent) restoreIncident(err error) string {
 	switch {
 	case errors.Is(err, restore.ErrNoRepository):
 		return instance.IncidentRestoreWaits
-	case errors.As(err, &refusal):
+	case a.isFinal(err):
 		return instance.IncidentRestoreRefused
 	}
 	return instance.IncidentRestoreFails
 }
 
-func restoreMessage(wanted instance.Restore, err error) string {
+// isFinal says whether a restore that failed would fail again. A cluster that is restored in place adds nothing to its archive
+// meanwhile: what is not in it now will never be.
+func (a *Agent) isFinal(err error) bool {
+	refusal, ended := restore.Refusal{}, restore.Ended{}
+	return errors.As(err, &refusal) || a.incarnation != nil && errors.As(err, &ended) && ended.Early()
+}
+
+// toRestore returns which database the instance begins with, and the folder that says where its backups are.
+func (a *Agent) toRestore() (*instance.Restore, string) {
+	if a.incarnation != nil {
+		return a.incarnation.Restore, instance.FolderRepository
+	}
+	return a.current().Restore, instance.FolderSource
+}
+
+func (a *Agent) restoreMessage(wanted instance.Restore, err error) string {
 	of := fmt.Sprintf("The DBCluster %s of the namespace %s is not restored %s", wanted.Cluster, wanted.Namespace, restore.Target(wanted))
-	refusal := restore.Refusal{}
 	switch {
 	case errors.Is(err, restore.ErrNoRepository):
 		return of + " yet: there is no BackupPlan that says where its backups are. Create it; bootstrap.restore.backupPlanOf says whose it is."
-	case errors.As(err, &refusal):
-		return of + ": " + refusal.Message + " Nothing was touched: delete this DBCluster with its volumes, and create it with another target."
+	case a.isFinal(err) && a.incarnation != nil:
+		return of + ": " + strings.TrimSuffix(err.Error(), ".") + "."
+	case a.isFinal(err):
+		return of + ": " + err.Error() + " Nothing was touched: delete this DBCluster with its volumes, and create it with another target."
 	}
 	return of + ", and that is tried again: " + err.Error() + "."
 }

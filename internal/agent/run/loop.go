@@ -93,6 +93,7 @@ type loop struct {
 	ownChecked time.Time
 	exporter   bool    // The metrics exporter can log in.
 	used       float64 // How full the volume is, from 0 to 1.
+	free       string  // How much room is left on it.
 
 	adminRevision string // Of the credentials that were set.
 	certificate   certificate
@@ -125,7 +126,7 @@ func (l *loop) turn(ctx context.Context) {
 	}
 
 	facts := report.Facts{
-		PodUID: l.env.PodUID, Node: l.env.Node, Config: config, Member: member,
+		PodUID: l.env.PodUID, Node: l.env.Node, Incarnation: l.incarnation.At(), Config: config, Member: member,
 		SystemIdentifier: l.volume.Identity().SystemIdentifier, DataDirectory: l.volume.DataDirectory(),
 	}
 	l.archivist.SetPrimary(l.primary)
@@ -134,7 +135,7 @@ func (l *loop) turn(ctx context.Context) {
 	}
 	facts.AppliedBy, facts.AdminRevision = l.appliedBy, l.adminRevision
 	facts.CertificateRevision, facts.CertificateExpiry = l.served, l.certificate.Expiry
-	facts.DataDiskSize = l.diskSize
+	facts.DataDiskSize, facts.DataDiskFree = l.diskSize, l.free
 	archiving := l.archivist.Status()
 	facts.Archive, facts.Incidents = archiving.Archive, append(l.incidents.list(), archiving.Incidents...)
 	built := report.Build(facts)
@@ -300,7 +301,10 @@ func (l *loop) keepLedger(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	record, changed := record.Born(identity.SystemIdentifier, identity.Incarnation, *identity.Born, now)
+	if record.Incarnation.At() > l.incarnation.At() {
+		return nil // This instance is about to be stopped.
+	}
+	record, changed := record.Becoming(l.incarnation).Born(identity.SystemIdentifier, identity.Incarnation, *identity.Born, now)
 	if !changed {
 		return nil
 	}
@@ -464,10 +468,10 @@ func (l *loop) lookAtVolume(ctx context.Context, config instance.Config) {
 }
 
 func (l *loop) noteFilling() {
-	used, err := volume.Usage(instance.FolderVolume)
+	usage, err := volume.Use(instance.FolderVolume)
 	l.complain("disk", err)
-	l.used = used
-	if used < full {
+	l.used, l.free = usage.Part, usage.Room()
+	if l.used < full {
 		l.incidents.clear(incidentDiskFilling)
 		return
 	}

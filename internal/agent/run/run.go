@@ -44,15 +44,22 @@ type Environment struct {
 	PodIP     string
 	PodUID    string
 	Node      string
+
+	// Incarnation is the content of instance.EnvIncarnation.
+	Incarnation string
 }
 
 // An Agent runs one instance.
 type Agent struct {
 	env     Environment
 	log     *slog.Logger
+	cluster naming.Cluster
 	kube    *kube.Client
 	alive   *heartbeat
 	metrics *metrics.Collector
+
+	// incarnation is the one that this Pod was made for. Nil for the one that the cluster was born with.
+	incarnation *instance.Incarnation
 
 	mu     sync.Mutex
 	config instance.Config
@@ -65,13 +72,18 @@ func New(env Environment, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kube.New(naming.Cluster{Namespace: env.Namespace, Name: config.Cluster}, env.Pod)
+	incarnation, err := parseIncarnation(env.Incarnation)
+	if err != nil {
+		return nil, err
+	}
+	cluster := naming.Cluster{Namespace: env.Namespace, Name: config.Cluster, Incarnation: incarnation.Scope()}
+	client, err := kube.New(cluster, env.Pod)
 	if err != nil {
 		return nil, err
 	}
 	return &Agent{
-		env: env, log: log, kube: client, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
-		config: config, wake: make(chan struct{}, 1),
+		env: env, log: log, cluster: cluster, kube: client, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
+		incarnation: incarnation, config: config, wake: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -103,6 +115,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	go archivist.Run(ctx)
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
+	go loop.removeExpired(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- supervisor.Run(ctx, patience) }()
 	for {
@@ -132,12 +145,15 @@ func (a *Agent) openVolume(ctx context.Context) (_ *volume.Volume, since time.Ti
 	}
 	since = time.Now()
 	for {
-		vol, err := volume.Open(instance.FolderVolume, a.current().Version, rand.Reader)
+		vol, err := volume.Open(instance.FolderVolume, a.current().Version, a.incarnation, rand.Reader)
 		if err == nil {
 			return vol, since, nil
 		}
-		if !errors.Is(err, volume.ErrNotOurs) && !errors.Is(err, volume.ErrDataMissing) && !errors.Is(err, volume.ErrOtherVersion) {
+		if !isRefusal(err) {
 			return nil, since, err
+		}
+		if errors.Is(err, volume.ErrOlderIncarnation) {
+			err = errors.Join(err, a.remindOf(ctx, vol.Identity().Record))
 		}
 		if errors.Is(err, volume.ErrDataMissing) {
 			forgotten, forgetErr := a.forgetMissing(ctx, vol)
@@ -155,11 +171,21 @@ func (a *Agent) openVolume(ctx context.Context) (_ *volume.Volume, since time.Ti
 	}
 }
 
+// isRefusal says whether a volume is as it is, and must not be used.
+func isRefusal(err error) bool {
+	return errors.Is(err, volume.ErrNotOurs) || errors.Is(err, volume.ErrDataMissing) || errors.Is(err, volume.ErrOtherVersion) ||
+		errors.Is(err, volume.ErrOlderIncarnation)
+}
+
 func (a *Agent) reportWaiting(ctx context.Context, code, message string) {
 	a.log.Warn(message, "incident", code)
+	a.reportStarting(ctx, instance.Incident{Code: code, Message: message, Since: time.Now().UTC().Format(time.RFC3339)})
+}
+
+func (a *Agent) reportStarting(ctx context.Context, incidents ...instance.Incident) {
 	report := instance.Report{
-		Pod: a.env.PodUID, Node: a.env.Node, Role: instance.RoleUnknown, State: instance.StateStarting,
-		Incidents: []instance.Incident{{Code: code, Message: message, Since: time.Now().UTC().Format(time.RFC3339)}},
+		Pod: a.env.PodUID, Node: a.env.Node, Incarnation: a.incarnation.At(), Role: instance.RoleUnknown, State: instance.StateStarting,
+		Incidents: incidents,
 	}
 	if err := a.kube.WriteReport(ctx, report); err != nil {
 		a.log.Warn("Cannot report", "error", err.Error())
@@ -176,7 +202,7 @@ func (a *Agent) writePatroniConfig(vol *volume.Volume) error {
 		return err
 	}
 	rendered, err := patroni.Render(patroni.Settings{
-		Config: a.current(), Pod: a.env.Pod, Namespace: a.env.Namespace, PodIP: a.env.PodIP,
+		Config: a.current(), Scope: a.cluster.Scope(), Pod: a.env.Pod, Namespace: a.env.Namespace, PodIP: a.env.PodIP,
 		DataDirectory: vol.DataDirectory(), ReplicationPassword: replication, RewindPassword: rewind,
 	})
 	if err != nil {
@@ -201,8 +227,7 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 }
 
 func (a *Agent) archivist(vol *volume.Volume) *archive.Archivist {
-	cluster := naming.Cluster{Namespace: a.env.Namespace, Name: a.current().Cluster}
-	return archive.New(cluster, a.kube, a.log,
+	return archive.New(a.cluster, a.kube, a.log,
 		func() bool { return a.current().Backup != nil },
 		func() archive.Database {
 			return archive.Database{SystemIdentifier: vol.Identity().SystemIdentifier, Directory: vol.DataDirectory()}

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
 const (
@@ -36,16 +39,37 @@ var ErrDataMissing = errors.New("the database that was born on the volume is not
 // ErrOtherVersion says that the data directory was made by another major version of PostgreSQL.
 var ErrOtherVersion = errors.New("the data directory was made by another major version of PostgreSQL")
 
+// ErrOlderIncarnation says that a volume was used by a later incarnation than the Pod's.
+var ErrOlderIncarnation = errors.New("the volume was used by a later incarnation of the cluster than this Pod's")
+
 // An Identity says which data directory of a volume is the current one.
 type Identity struct {
-	// Incarnation names the folder that holds the data directory. A restore makes a new incarnation beside the old one.
+	// Incarnation names the folder that holds the data directory.
 	Incarnation string `json:"incarnation"`
+
+	// Record is the cluster's incarnation that the data directory belongs to. Nil for the one that the cluster was born with: each
+	// volume then has its own name for the folder.
+	Record *instance.Incarnation `json:"record,omitempty"`
+
+	// Kept are the data directories of other incarnations.
+	Kept []Kept `json:"kept,omitempty"`
 
 	// SystemIdentifier is the one that initdb gave the database. Empty until the database was born.
 	SystemIdentifier string `json:"systemIdentifier,omitempty"`
 
 	// Born is when the database answered first.
 	Born *time.Time `json:"born,omitempty"`
+}
+
+// A Kept data directory is that of an incarnation that can be brought back.
+type Kept struct {
+	instance.KeptIncarnation
+
+	// Folder that holds it.
+	Folder string `json:"folder"`
+
+	SystemIdentifier string     `json:"systemIdentifier,omitempty"`
+	Born             *time.Time `json:"born,omitempty"`
 }
 
 // A Volume is an instance's data volume, held by this process.
@@ -85,19 +109,27 @@ func Lock(ctx context.Context, folder string, waiting func()) error {
 	}
 }
 
-// Open finds the current data directory of a locked volume. On a volume that is empty it begins a new incarnation. The
-// volume is returned with ErrDataMissing, too.
-func Open(folder, version string, rand io.Reader) (*Volume, error) {
+// Open finds the data directory of an incarnation on a locked volume, which is nil for the one that the cluster was born with. On
+// a volume that does not have it, it makes room. The volume is returned with ErrDataMissing and ErrOlderIncarnation, too.
+func Open(folder, version string, wanted *instance.Incarnation, rand io.Reader) (*Volume, error) {
 	v := &Volume{folder: folder}
 	raw, err := os.ReadFile(filepath.Join(folder, identityFile)) //nolint:gosec // The instance's own volume.
 	if errors.Is(err, fs.ErrNotExist) {
-		return v, v.begin(rand)
+		return v, v.begin(wanted, rand)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the volume's identity: %w", err)
 	}
 	if err := json.Unmarshal(raw, &v.identity); err != nil {
 		return nil, fmt.Errorf("cannot parse the volume's identity: %w", err)
+	}
+	if v.identity.Record.At() > wanted.At() {
+		return v, ErrOlderIncarnation
+	}
+	if v.identity.Record.At() < wanted.At() {
+		if err := v.become(*wanted); err != nil {
+			return nil, err
+		}
 	}
 	return v, v.check(version)
 }
@@ -129,10 +161,17 @@ func (v *Volume) Identity() Identity {
 	return v.identity
 }
 
-func (v *Volume) setIdentity(id Identity) {
+// update changes the identity on the volume, and then here.
+func (v *Volume) update(change func(*Identity)) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.identity = id
+	next := v.identity
+	change(&next)
+	if err := v.write(next); err != nil {
+		return err
+	}
+	v.identity = next
+	return nil
 }
 
 // HasDatabase says whether there is a database in the data directory. A copy that was interrupted has none: its control
@@ -158,11 +197,9 @@ func (v *Volume) Forget() error {
 	if there {
 		return fmt.Errorf("cannot give up the database %s: it is there", v.identity.SystemIdentifier)
 	}
-	forgotten := Identity{Incarnation: v.identity.Incarnation}
-	if err := v.write(forgotten); err != nil {
+	if err := v.update(func(id *Identity) { id.SystemIdentifier, id.Born = "", nil }); err != nil {
 		return err
 	}
-	v.setIdentity(forgotten)
 	return v.Clear()
 }
 
@@ -184,16 +221,10 @@ func (v *Volume) RecordBirth(systemIdentifier string, now time.Time) error {
 	if v.identity.SystemIdentifier != "" || systemIdentifier == "" {
 		return nil
 	}
-	born := v.identity
-	born.SystemIdentifier, born.Born = systemIdentifier, &now
-	if err := v.write(born); err != nil {
-		return err
-	}
-	v.setIdentity(born)
-	return nil
+	return v.update(func(id *Identity) { id.SystemIdentifier, id.Born = systemIdentifier, &now })
 }
 
-func (v *Volume) begin(rand io.Reader) error {
+func (v *Volume) begin(wanted *instance.Incarnation, rand io.Reader) error {
 	entries, err := os.ReadDir(v.folder)
 	if err != nil {
 		return fmt.Errorf("cannot list the data volume: %w", err)
@@ -203,16 +234,25 @@ func (v *Volume) begin(rand io.Reader) error {
 			return fmt.Errorf("%w, but %q: move that away, or use another volume", ErrNotOurs, e.Name())
 		}
 	}
-	id := make([]byte, 8)
-	if _, err := io.ReadFull(rand, id); err != nil {
-		return fmt.Errorf("cannot name an incarnation: %w", err)
-	}
-	begun := Identity{Incarnation: hex.EncodeToString(id)}
-	if err := v.write(begun); err != nil {
+	begun := Identity{Record: wanted}
+	if wanted != nil {
+		begun.Incarnation = wanted.ID
+	} else if begun.Incarnation, err = NewIncarnation(rand); err != nil {
 		return err
 	}
-	v.setIdentity(begun)
+	if err := v.update(func(id *Identity) { *id = begun }); err != nil {
+		return err
+	}
 	return v.makeFolder()
+}
+
+// NewIncarnation names an incarnation as nothing was named before.
+func NewIncarnation(rand io.Reader) (string, error) {
+	id := make([]byte, 8)
+	if _, err := io.ReadFull(rand, id); err != nil {
+		return "", fmt.Errorf("cannot name an incarnation: %w", err)
+	}
+	return hex.EncodeToString(id), nil
 }
 
 func (v *Volume) check(version string) error {
@@ -289,14 +329,38 @@ func trimNewline(b []byte) []byte {
 	return b
 }
 
-// Usage says how full a volume is, from 0 to 1.
-func Usage(folder string) (float64, error) {
+// A Usage says how full a volume is.
+type Usage struct {
+	// Part of it that is in use, from 0 to 1.
+	Part float64
+
+	// Free bytes.
+	Free int64
+}
+
+// Use reads how full a volume is.
+func Use(folder string) (Usage, error) {
 	s := unix.Statfs_t{}
 	if err := unix.Statfs(folder, &s); err != nil {
-		return 0, fmt.Errorf("cannot read how full the data volume is: %w", err)
+		return Usage{}, fmt.Errorf("cannot read how full the data volume is: %w", err)
 	}
 	if s.Blocks == 0 {
-		return 0, nil
+		return Usage{}, nil
 	}
-	return 1 - float64(s.Bavail)/float64(s.Blocks), nil
+	return Usage{Part: 1 - float64(s.Bavail)/float64(s.Blocks), Free: int64(s.Bavail) * s.Bsize}, nil //nolint:gosec // No volume is that large.
+}
+
+// Room returns the free bytes in coarse steps, so that a report changes seldom: a power of two of MiB, and half as much more.
+func (u Usage) Room() string {
+	step := int64(1) << 20
+	for 2*step <= u.Free {
+		step *= 2
+	}
+	switch {
+	case u.Free < step:
+		step = 0
+	case u.Free >= step+step/2:
+		step += step / 2
+	}
+	return resource.NewQuantity(step, resource.BinarySI).String()
 }

@@ -75,7 +75,7 @@ func TestOpen(t *testing.T) {
 			for file, content := range tc.files {
 				write(t, filepath.Join(folder, file), content)
 			}
-			v, err := Open(folder, "17", random())
+			v, err := Open(folder, "17", nil, random())
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("\n%s\nOpen(...): got error %v, want %v", tc.reason, err, tc.want)
 			}
@@ -89,7 +89,7 @@ func TestOpen(t *testing.T) {
 // TestRecordBirth shows that a birth outlives the agent, and that the data directory must be there from then on.
 func TestRecordBirth(t *testing.T) {
 	folder := t.TempDir()
-	v, err := Open(folder, "17", random())
+	v, err := Open(folder, "17", nil, random())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestRecordBirth(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	again, err := Open(folder, "17", random())
+	again, err := Open(folder, "17", nil, random())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestRecordBirth(t *testing.T) {
 	if err := os.RemoveAll(again.DataDirectory()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(folder, "17", random()); !errors.Is(err, ErrDataMissing) {
+	if _, err := Open(folder, "17", nil, random()); !errors.Is(err, ErrDataMissing) {
 		t.Errorf("Open(...) without the data directory: got %v, want %v", err, ErrDataMissing)
 	}
 }
@@ -176,7 +176,7 @@ func write(t *testing.T, name, content string) {
 
 func TestClear(t *testing.T) {
 	folder := t.TempDir()
-	v, err := Open(folder, "17", random())
+	v, err := Open(folder, "17", nil, random())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -82,19 +83,76 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestDefaultStore backs a database up to the store that the platform gives its namespace, and shows that what is given reaches no
+// other namespace's backups.
+func TestDefaultStore(t *testing.T) {
+	s := newScene(t)
+	other := s.store()
+	d := s.start("defaulted", smallSpec("17"))
+	given := corev1.Secret{}
+	if err := s.kube.Get(s.Context(), client.ObjectKey{Namespace: "object-store", Name: "databases"}, &given); err != nil {
+		s.Fatalf("cannot read which store there is for a namespace: %v", err)
+	}
+	data := map[string]string{"key": s.namespace}
+	for key, value := range given.Data {
+		data[key] = string(value)
+	}
+	kept := filepath.Join(objectstore.Buckets(), data["bucket"], s.namespace)
+	s.Cleanup(func() {
+		if err := os.RemoveAll(kept); err != nil {
+			s.Errorf("cannot remove what was kept in the platform's store: %v", err)
+		}
+	})
+
+	t.Log("Without the platform's word there is no store, and the database waits for it")
+	d.plan(map[string]any{})
+	d.eventually(backupLimit, "The BackupPlan asks for a store", func(ctx context.Context) (string, bool) {
+		said := d.planCondition(ctx, d.name, v1alpha1.ConditionLocationAccepted)
+		return said, said == "False "+v1alpha1.ReasonCredentialsMissing
+	})
+	d.waitIncident("BackupPlanAwaited", "BackupPlan "+d.name)
+
+	t.Log("With it")
+	s.secret("xdbcluster-backup-store", data)
+	d.waitRolledOut()
+	backup := d.waitScheduled()
+	found, err := filepath.Glob(filepath.Join(kept, s.namespace, d.name, "*", "backup", "db", backup.Label))
+	if err != nil || len(found) != 1 {
+		t.Errorf("the backup is in %q of the platform's store (%v); want one", found, err)
+	}
+
+	t.Log("What was given is used for another bucket")
+	s.secret(storeSecret, map[string]string{"accessKeyID": data["accessKeyID"], "secretAccessKey": data["secretAccessKey"]})
+	d.plan(map[string]any{"backupLocation": other})
+	d.eventually(backupLimit, "The store refuses", func(ctx context.Context) (string, bool) {
+		said := d.planCondition(ctx, d.name, v1alpha1.ConditionArchiving)
+		return said, said == "False "+v1alpha1.ReasonRepositoryUnusable
+	})
+	d.waitIncident("RepositoryUnusable", "the store does not let these credentials in")
+}
+
 // store makes a bucket of the namespace's name in the local cluster's object store, and returns where it is.
 func (s *scene) store() map[string]any {
 	s.Helper()
-	bucket := filepath.Join(objectstore.Buckets(), s.namespace)
+	location := s.storeWithoutBucket()
+	if err := os.MkdirAll(s.bucket(), 0o700); err != nil {
+		s.Fatalf("cannot make a bucket: %v", err)
+	}
+	return location
+}
+
+// bucket is the folder of the bucket of the namespace's name.
+func (s *scene) bucket() string { return filepath.Join(objectstore.Buckets(), s.namespace) }
+
+// storeWithoutBucket returns where the bucket of the namespace's name would be, and removes it after the test.
+func (s *scene) storeWithoutBucket() map[string]any {
+	s.Helper()
 	remove := func() {
-		if err := os.RemoveAll(bucket); err != nil {
+		if err := os.RemoveAll(s.bucket()); err != nil {
 			s.Errorf("cannot remove the bucket: %v", err)
 		}
 	}
 	remove()
-	if err := os.MkdirAll(bucket, 0o700); err != nil {
-		s.Fatalf("cannot make a bucket: %v", err)
-	}
 	s.Cleanup(remove)
 
 	given := corev1.Secret{}
@@ -191,8 +249,13 @@ func (d *database) planCondition(ctx context.Context, name, kind string) string 
 
 // readStatus reads the status of a claim.
 func (s *scene) readStatus(ctx context.Context, kind, name string, status any) error {
+	return s.readStatusOf(ctx, claimKind().GroupVersion().WithKind(kind), name, status)
+}
+
+// readStatusOf reads the status of an object of any kind.
+func (s *scene) readStatusOf(ctx context.Context, kind schema.GroupVersionKind, name string, status any) error {
 	object := unstructured.Unstructured{}
-	object.SetGroupVersionKind(claimKind().GroupVersion().WithKind(kind))
+	object.SetGroupVersionKind(kind)
 	if err := s.kube.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &object); err != nil {
 		return err
 	}

@@ -69,7 +69,8 @@ func (s *scene) start(name string, spec v1alpha1.DBClusterSpec) *database {
 	return d
 }
 
-// example applies a file of examples/claims, as it is but for what change makes of the claim, and does not wait.
+// example applies a file of examples/claims, as it is but for what change makes of the claim and for the store, which is the local
+// cluster's, and does not wait.
 func (s *scene) example(file string, change func(spec map[string]any)) *database {
 	s.Helper()
 	raw, err := os.ReadFile(project("examples", "claims", file))
@@ -82,11 +83,14 @@ func (s *scene) example(file string, change func(spec map[string]any)) *database
 		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
 			s.Fatalf("cannot parse example %q: %v", file, err)
 		}
-		if u := (unstructured.Unstructured{Object: object}); u.GetKind() == v1alpha1.KindDBCluster {
+		switch u := (unstructured.Unstructured{Object: object}); u.GetKind() {
+		case v1alpha1.KindDBCluster:
 			d.name = u.GetName()
 			if change != nil {
 				change(object["spec"].(map[string]any))
 			}
+		case v1alpha1.KindBackupPlan:
+			object["spec"].(map[string]any)["backupLocation"] = s.store()
 		}
 		s.apply(object)
 	}

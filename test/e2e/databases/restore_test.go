@@ -5,15 +5,21 @@ package databases
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
+// clonesAtOnce is how many clones of one database run at a time.
+const clonesAtOnce = 4
+
 // TestRestore makes new clusters from the backups and the WAL of one that goes on: to the end of a backup, to a time and to a
-// position in the WAL between two transactions, and to the end of the archive.
+// position in the WAL between two transactions, to the end of a transaction, to a restore point, and to the end of the archive.
 func TestRestore(t *testing.T) {
 	for _, version := range []string{"17", "15"} {
 		t.Run(version, func(t *testing.T) {
@@ -27,36 +33,124 @@ func TestRestore(t *testing.T) {
 			source.sql("INSERT INTO kept SELECT generate_series(1001, 2000)")
 			lsn := source.mark("SELECT pg_current_wal_insert_lsn()")
 			at := source.mark(`SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Kolkata', 'YYYY-MM-DD"T"HH24:MI:SS.US"+05:30"')`)
-			source.sql("INSERT INTO kept SELECT generate_series(2001, 3000)")
+			xid := source.transaction("INSERT INTO kept SELECT generate_series(2001, 3000)")
+			source.sql("INSERT INTO kept SELECT generate_series(3001, 4000)")
+			source.mark("SELECT pg_create_restore_point('four thousand')")
+			source.sql("INSERT INTO kept SELECT generate_series(4001, 5000)")
+			late := source.backUp("late", v1alpha1.BackupFull)
+			source.sql("INSERT INTO kept SELECT generate_series(5001, 6000)")
 			source.waitArchived()
 
-			t.Log("Clones")
-			clones := map[*database]string{
-				s.start("to-backup", restored(version, v1alpha1.RestoreSpec{Backup: backup.Label})): "1000",
-				s.start("to-time", restored(version, v1alpha1.RestoreSpec{PointInTime: at})):        "2000",
-				s.start("to-position", restored(version, v1alpha1.RestoreSpec{LSN: lsn})):           "2000",
-				s.start("to-end", restored(version, v1alpha1.RestoreSpec{})):                        "3000",
+			clones := []struct {
+				name   string
+				target v1alpha1.RestoreSpec
+				want   string
+			}{
+				{name: "to-backup", target: v1alpha1.RestoreSpec{Backup: backup.Label}, want: "1000"},
+				{name: "to-time", target: v1alpha1.RestoreSpec{PointInTime: at}, want: "2000"},
+				{name: "to-position", target: v1alpha1.RestoreSpec{LSN: lsn}, want: "2000"},
+				{name: "to-transaction", target: v1alpha1.RestoreSpec{XID: xid}, want: "3000"},
+				{name: "to-name", target: v1alpha1.RestoreSpec{Name: "four thousand"}, want: "4000"},
+				{name: "to-name-from-backup", target: v1alpha1.RestoreSpec{Name: "four thousand", Backup: backup.Label}, want: "4000"},
+				{name: "to-newest-backup", target: v1alpha1.RestoreSpec{Immediate: true}, want: "5000"},
+				{name: "to-end", target: v1alpha1.RestoreSpec{}, want: "6000"},
 			}
-			for clone, want := range clones {
-				clone.waitRolledOut()
-				if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != want {
-					t.Errorf("%s has %s rows; want %s", clone.name, got, want)
+			for some := range slices.Chunk(clones, clonesAtOnce) {
+				started := map[*database]string{}
+				for _, c := range some {
+					started[s.start(c.name, restored(version, c.target))] = c.want
+				}
+				for clone, want := range started {
+					clone.waitRolledOut()
+					if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != want {
+						t.Errorf("%s has %s rows; want %s", clone.name, got, want)
+					}
+				}
+				for clone := range started {
+					clone.delete()
 				}
 			}
 
 			t.Log("What is not there is refused, and nothing is made")
 			early := s.start("too-early", restored(version, v1alpha1.RestoreSpec{PointInTime: "2026-01-01T00:00:00Z"}))
+			passed := s.start("passed", restored(version, v1alpha1.RestoreSpec{XID: xid, Backup: late.Label}))
 			early.waitIncident("RestoreRefused", "the recovery window, which begins at")
+			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+late.Label+" on")
 		})
 	}
 }
 
-// restored is the spec of a cluster that begins with the database of the DBCluster source.
+// TestBackupsExist creates a cluster again whose volumes are gone, from the same manifests: it does not start empty beside its
+// backups, and begins with them once it is told to. With a BackupPlan whose store cannot be reached it does not start either.
+func TestBackupsExist(t *testing.T) {
+	s := newScene(t)
+	location := s.store()
+	spec := smallSpec("17")
+	spec.DeletionProtection, spec.VolumeRetentionPolicy = new(bool), v1alpha1.VolumesDeleted
+
+	t.Log("The claim and its BackupPlan are applied at once, and there is nothing yet")
+	d := s.start("again", spec)
+	d.plan(map[string]any{"backupLocation": location})
+	d.waitRolledOut()
+	backup := d.waitScheduled()
+	d.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS id")
+	d.waitArchived()
+	identifier := d.local("SELECT system_identifier FROM pg_control_system()")
+
+	t.Log("All is deleted but what is in the store, and created again")
+	d.removeClaim(v1alpha1.KindBackupPlan, d.name)
+	d.delete()
+	d.waitVolume(false)
+	d = s.start("again", spec)
+	d.plan(map[string]any{"backupLocation": location})
+	d.waitIncident("BackupsExist", backup.Label)
+	d.waitRollout(v1alpha1.RolloutFailed)
+	if found := d.mustInDatabase("find " + instance.FolderVolume + " -name PG_VERSION"); strings.TrimSpace(found) != "" {
+		t.Errorf("there is a database on the volume: %s", found)
+	}
+
+	t.Log("Told to restore")
+	d.change(func(spec *v1alpha1.DBClusterSpec) { spec.IfBackupsExist = v1alpha1.BackupsRestored })
+	d.waitRolledOut()
+	d.checkKept(identifier)
+	d.delete()
+	d.waitVolume(false)
+
+	t.Log("The store is away: neither")
+	d.removeClaim(v1alpha1.KindBackupPlan, d.name)
+	options, _ := location["s3Options"].(map[string]any)
+	options["bucket"] = "not-there"
+	d = s.start("again", spec)
+	d.plan(map[string]any{"backupLocation": location})
+	d.waitIncident("BackupsUnknown", "the bucket does not exist")
+
+	t.Log("Told to ignore what there may be")
+	d.change(func(spec *v1alpha1.DBClusterSpec) { spec.IfBackupsExist = v1alpha1.BackupsIgnored })
+	d.waitRolledOut()
+	if got := d.local("SELECT system_identifier FROM pg_control_system()"); got == identifier {
+		t.Error("the database is the one that was to be ignored")
+	}
+}
+
+// restored is the spec of a cluster that begins with the database of the DBCluster source, and leaves nothing behind.
 func restored(version string, from v1alpha1.RestoreSpec) v1alpha1.DBClusterSpec {
 	spec := smallSpec(version)
+	spec.DeletionProtection = new(bool)
+	spec.VolumeRetentionPolicy = v1alpha1.VolumesDeleted
 	from.SourceDBCluster = "source"
 	spec.Bootstrap = &v1alpha1.BootstrapSpec{Restore: from}
 	return spec
+}
+
+// transaction runs a statement and returns the number of its transaction.
+func (d *database) transaction(statement string) int64 {
+	d.Helper()
+	said := d.local("WITH done AS (" + statement + " RETURNING 1) SELECT pg_current_xact_id() FROM done LIMIT 1")
+	xid, err := strconv.ParseInt(strings.TrimSpace(said), 10, 64)
+	if err != nil {
+		d.Fatalf("PostgreSQL does not say the number of a transaction: %v", err)
+	}
+	return xid
 }
 
 // mark returns what a statement says, a moment after what was before, and a moment before what comes.

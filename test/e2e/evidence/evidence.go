@@ -48,7 +48,7 @@ func questions(scope ...string) []question {
 		ask("usages.yaml", "get", "usages.protection.crossplane.io", "-o", "yaml"),
 		{"composites.yaml", []string{"get", "xdbclusters", "-o", "yaml"}},
 		{"cluster-usages.yaml", []string{"get", "clusterusages.protection.crossplane.io", "-o", "yaml"}},
-		{"packages.yaml", []string{"get", "configurations,configurationrevisions,functions.pkg.crossplane.io,functionrevisions,compositeresourcedefinitions,compositions", "-o", "yaml"}},
+		{"packages.yaml", []string{"get", "configurations,configurationrevisions,functions.pkg.crossplane.io,functionrevisions,providers.pkg.crossplane.io,providerrevisions,compositeresourcedefinitions,compositions", "-o", "yaml"}},
 		{"flux.yaml", []string{"get", "gitrepositories,kustomizations", "-A", "-o", "yaml"}},
 		{"nodes.txt", []string{"describe", "nodes"}},
 		{"volumes-of-cluster.txt", []string{"get", "persistentvolumes,storageclasses", "-o", "wide"}},

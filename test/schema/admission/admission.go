@@ -82,7 +82,8 @@ type strategy interface {
 	rest.RESTUpdateStrategy
 }
 
-// Load reads definitions of composite resources, and makes the definitions of claims and composites from them.
+// Load reads definitions of composite resources, and makes the definitions of claims and composites from them. Definitions of
+// managed resources are taken as they are.
 func Load(ctx context.Context, files ...string) (*Definitions, error) {
 	d := &Definitions{kinds: map[runtimeschema.GroupVersionKind]kind{}}
 	for _, file := range files {
@@ -99,11 +100,16 @@ func Load(ctx context.Context, files ...string) (*Definitions, error) {
 	return d, nil
 }
 
-// CustomResourceDefinitions returns what Crossplane makes of the definition in a file: the claim's, and the composite's.
+// CustomResourceDefinitions returns what Crossplane makes of the definition in a file: the claim's, and the composite's, or that of a
+// managed resource.
 func CustomResourceDefinitions(file string) ([]*extv1.CustomResourceDefinition, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the definition: %w", err)
+	}
+	crd := &extv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(raw, crd); err == nil && crd.Kind == "CustomResourceDefinition" {
+		return []*extv1.CustomResourceDefinition{crd}, nil
 	}
 	definition := &xpextv1.CompositeResourceDefinition{}
 	if err := yaml.UnmarshalStrict(raw, definition); err != nil {

@@ -1,0 +1,213 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Kinds of the claim for a restore in place, and of the composite resource behind it.
+const (
+	KindRestore  = "Restore"
+	KindXRestore = "XRestore"
+)
+
+// A Restore makes a DBCluster's database what it was at an earlier time, once. The cluster is stopped and comes back with its
+// name, its endpoints and its credentials; the data before stays on its volumes for some time, and another Restore brings it
+// back. When the restore fails, it comes back by itself. A Restore stays in Git as the record of what was done: it is never
+// carried out again. For a copy beside a database that goes on, create a DBCluster with bootstrap.restore.
+//
+// +kubebuilder:validation:XValidation:rule="self.kind != 'Restore' || size(self.metadata.name) <= 46",message="metadata.name can have 46 characters at most, because a Job is named by it: choose a shorter one"
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+type Restore struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what is to be done, once.
+	Spec InPlaceRestoreSpec `json:"spec"`
+
+	// Status is what was done.
+	Status InPlaceRestoreStatus `json:"status,omitempty"`
+}
+
+// InPlaceRestoreSpec is what a Restore is to do. Without backup, pointInTime, lsn and keptIncarnation the database becomes all
+// that was archived.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.clonedDBClusterConfig)",message="clonedDBClusterConfig is not taken: a copy is a DBCluster of its own; create one with spec.bootstrap.restore.sourceDBCluster, and leave this out to restore in place"
+// +kubebuilder:validation:XValidation:rule="has(self.clonedDBClusterConfig) || (has(self.confirm) && self.confirm == self.sourceDBCluster)",message="confirm must be the name in sourceDBCluster: the database is replaced by an earlier state of it, and nobody can use it meanwhile"
+// +kubebuilder:validation:XValidation:rule="has(self.clonedDBClusterConfig) || has(self.requestedAt)",message="requestedAt must be given: the time now. A cluster that is built again from Git then does not repeat the restore"
+// +kubebuilder:validation:XValidation:rule="[has(self.backup), has(self.pointInTime), has(self.lsn), has(self.keptIncarnation)].filter(given, given).size() <= 1",message="backup, pointInTime, lsn and keptIncarnation each say what the database is to be: keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.incarnation) || !has(self.keptIncarnation)",message="incarnation says of which incarnation the backups are, and keptIncarnation whose data on the volumes is to come back: keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.validUntil) || !has(self.requestedAt) || (self.validUntil > self.requestedAt && self.validUntil - self.requestedAt <= duration('168h'))",message="validUntil must be after requestedAt, and 7 days after it at most"
+// +kubebuilder:validation:XValidation:rule="self.sourceDBCluster == oldSelf.sourceDBCluster && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt) && has(self.validUntil) == has(oldSelf.validUntil) && (!has(self.validUntil) || self.validUntil == oldSelf.validUntil) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.pointInTime) == has(oldSelf.pointInTime) && (!has(self.pointInTime) || self.pointInTime == oldSelf.pointInTime) && has(self.lsn) == has(oldSelf.lsn) && (!has(self.lsn) || self.lsn == oldSelf.lsn) && has(self.incarnation) == has(oldSelf.incarnation) && (!has(self.incarnation) || self.incarnation == oldSelf.incarnation) && has(self.keptIncarnation) == has(oldSelf.keptIncarnation) && (!has(self.keptIncarnation) || self.keptIncarnation == oldSelf.keptIncarnation) && self.keepOldDataFor == oldSelf.keepOldDataFor && self.timeout == oldSelf.timeout",message="a Restore cannot change, because it may have begun (acknowledged can): commit another one, with a name and a requestedAt of its own"
+type InPlaceRestoreSpec struct {
+	// SourceDBCluster is the name of the DBCluster, in the same namespace. Its BackupPlan says where its backups are.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=46
+	SourceDBCluster string `json:"sourceDBCluster"`
+
+	// Confirm repeats the name in sourceDBCluster.
+	//
+	// +kubebuilder:validation:MaxLength=46
+	// +optional
+	Confirm string `json:"confirm,omitempty"`
+
+	// Backup is the label of a backup, which status.label of a Backup has: what was there when it was complete, and nothing later.
+	//
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$')",message="backup must be the label of a backup, for example 20261123-020000F or 20261123-020000F_20261124-020000I: status.label of a Backup has it"
+	// +optional
+	Backup string `json:"backup,omitempty"`
+
+	// PointInTime up to which transactions are restored, those that were committed at just that time included, for example
+	// 2026-11-23T14:59:59.5+01:00.
+	//
+	// +kubebuilder:validation:Format=date-time
+	// +optional
+	PointInTime string `json:"pointInTime,omitempty"`
+
+	// LSN is the position in the WAL up to which it is replayed, for example 0/3000028.
+	//
+	// +kubebuilder:validation:MaxLength=17
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$')",message="lsn must be a position in the WAL as PostgreSQL writes it, for example 0/3000028"
+	// +optional
+	LSN string `json:"lsn,omitempty"`
+
+	// Incarnation of the database whose backups are meant, as the last part of status.repository.path of the BackupPlan names
+	// it. By default the newest one that has the target.
+	//
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{16}$')",message="incarnation must be 16 hexadecimal digits, as the last part of status.repository.path of a BackupPlan"
+	// +optional
+	Incarnation string `json:"incarnation,omitempty"`
+
+	// KeptIncarnation brings back the data that an earlier Restore has kept, as it was when the cluster was stopped for it:
+	// status.oldIncarnation of that Restore, or one of status.keptIncarnations of the DBCluster. Nothing is read from backups.
+	//
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{16}$')",message="keptIncarnation must be 16 hexadecimal digits, as status.keptIncarnations of the DBCluster lists them"
+	// +optional
+	KeptIncarnation string `json:"keptIncarnation,omitempty"`
+
+	// KeepOldDataFor is how long the data of now is kept on the volumes, beside the restored one: from 1h to 2160h (90 days).
+	//
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}h)?([0-9]{1,4}m)?$') && self != '' && duration(self) >= duration('1h') && duration(self) <= duration('2160h')",message="keepOldDataFor must be hours and minutes from 1h to 2160h, for example 168h for a week"
+	// +optional
+	KeepOldDataFor string `json:"keepOldDataFor,omitempty"`
+
+	// Timeout is how long the restore may take before the data of now comes back: from 1m to 720h.
+	//
+	// +kubebuilder:default="12h"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}h)?([0-9]{1,4}m)?$') && self != '' && duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="timeout must be hours and minutes from 1m to 720h, for example 2h30m"
+	// +optional
+	Timeout string `json:"timeout,omitempty"`
+
+	// RequestedAt is when you ask for it: the time now, or the time at which it is to be done. A cluster that was born later
+	// skips it, so that a platform that is built again from Git repeats nothing.
+	//
+	// +optional
+	RequestedAt *metav1.Time `json:"requestedAt,omitempty"`
+
+	// ValidUntil is when it is not to be begun any more. By default an hour after RequestedAt; 7 days after it at most.
+	//
+	// +optional
+	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
+
+	// Acknowledged says that somebody has seen that it failed or was rejected. It is then no longer reported as stalled, so
+	// that a GitOps tool turns green again.
+	//
+	// +kubebuilder:default=false
+	// +optional
+	Acknowledged bool `json:"acknowledged,omitempty"`
+
+	// ClonedDBClusterConfig is AlloyDB Omni's way to ask for a copy. It is refused, and says what to write.
+	//
+	// +optional
+	ClonedDBClusterConfig *ClonedDBClusterConfig `json:"clonedDBClusterConfig,omitempty"`
+}
+
+// ClonedDBClusterConfig is AlloyDB Omni's way to ask for a copy.
+type ClonedDBClusterConfig struct {
+	// DBClusterName of the copy.
+	//
+	// +optional
+	DBClusterName string `json:"dbclusterName,omitempty"`
+}
+
+// InPlaceRestoreStatus is what a Restore has done. It is a cache of the cluster's own record (its ledger).
+type InPlaceRestoreStatus struct {
+	// Phase is how far it is.
+	//
+	// +optional
+	Phase OperationPhase `json:"phase,omitempty"`
+
+	// Reason is why it is in that phase, in one word.
+	//
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// Message says what it waits for, what was done, or why it was not done and what to do next.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// ValidUntil is when it is not to be begun any more.
+	//
+	// +optional
+	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
+
+	// StartedAt is when it was begun: from then on nobody could use the database.
+	//
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// FinishedAt is when it came to its end.
+	//
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// Backup is the label of the backup that it began with.
+	//
+	// +optional
+	Backup string `json:"backup,omitempty"`
+
+	// OldIncarnation is the database before, which is kept until OldDataKeptUntil. A Restore with keptIncarnation brings it back.
+	//
+	// +optional
+	OldIncarnation string `json:"oldIncarnation,omitempty"`
+
+	// NewIncarnation is the restored database.
+	//
+	// +optional
+	NewIncarnation string `json:"newIncarnation,omitempty"`
+
+	// OldDataKeptUntil is when the data before is removed from the volumes.
+	//
+	// +optional
+	OldDataKeptUntil *metav1.Time `json:"oldDataKeptUntil,omitempty"`
+
+	// NewPrimary is the Pod that is the primary of the restored database.
+	//
+	// +optional
+	NewPrimary string `json:"newPrimary,omitempty"`
+
+	// TimelineBefore is the timeline that was written before.
+	//
+	// +optional
+	TimelineBefore int `json:"timelineBefore,omitempty"`
+
+	// TimelineAfter is the timeline that is written since.
+	//
+	// +optional
+	TimelineAfter int `json:"timelineAfter,omitempty"`
+
+	// Conditions of the restore.
+	//
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
