@@ -3,8 +3,6 @@
 package backup
 
 import (
-	"fmt"
-
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
 
@@ -20,14 +18,10 @@ func Compose(in compose.Input) (compose.Output, error) {
 	if err != nil {
 		return compose.Output{}, err
 	}
-	status, err := status(seen, p)
-	if err != nil {
-		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
-	}
 	return compose.Output{
 		Objects:    objects,
 		Incomplete: !p.Ready(b),
-		Status:     status,
+		Status:     status(seen, p),
 		Conditions: progress(b, p).Conditions(),
 		Events:     progress(b, p).Events(string(seen.Phase)),
 		Requires:   requires(b, seen, p, in.Now),

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -26,17 +24,14 @@ type request struct {
 	Acknowledged bool
 }
 
-func decode(xr *unstructured.Unstructured) (request, error) {
+func decode(xr *compose.Resource) (request, error) {
 	claim, err := compose.ClaimOf(xr)
 	if err != nil {
 		return request{}, err
 	}
-	given, err := compose.Spec(xr)
-	if err != nil {
-		return request{}, err
-	}
+	given := compose.Spec(xr)
 	spec := v1alpha1.BackupSpec{}
-	if err := compose.Decode(given, &spec); err != nil {
+	if err := given.Decode(&spec); err != nil {
 		return request{}, fmt.Errorf("cannot read the spec: %w", err)
 	}
 	kind := v1alpha1.BackupFull
@@ -47,7 +42,7 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 		Operation: naming.Operation{Namespace: claim.Namespace, Kind: strings.ToLower(v1alpha1.KindBackup), Name: claim.Name},
 		Cluster:   naming.Cluster{Namespace: claim.Namespace, Name: spec.DBClusterRef},
 		Task: instance.BackupTask{
-			Name: claim.Name, UID: string(xr.GetUID()), Cluster: spec.DBClusterRef, Plan: spec.BackupPlanRef, Type: kind,
+			Name: claim.Name, UID: xr.Text("metadata", "uid"), Cluster: spec.DBClusterRef, Plan: spec.BackupPlanRef, Type: kind,
 		},
 		Acknowledged: spec.Acknowledged,
 	}, nil

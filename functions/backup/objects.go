@@ -27,20 +27,20 @@ func objects(b request, seen facts, p plan) (map[string]compose.Object, error) {
 	if p.Rights {
 		granted = rights(b)
 	}
-	contents, err := jobs.Objects(b.Operation, seen.Seen, granted)
-	if err != nil || !p.Job {
-		return contents, err
+	contents := jobs.Objects(b.Operation, seen.Seen, granted)
+	if !p.Job {
+		return contents, nil
 	}
 	if seen.Job != nil {
-		contents[naming.ObjectJob], err = jobs.Existing(b.Operation, seen.Job)
-		return contents, err
+		contents[naming.ObjectJob] = jobs.Existing(b.Operation, seen.Job)
+		return contents, nil
 	}
 	spec, err := podSpec(b, *seen.Instances)
 	if err != nil {
 		return nil, err
 	}
-	contents[naming.ObjectJob], err = jobs.New(b.Operation, b.Cluster, attempts, spec)
-	return contents, err
+	contents[naming.ObjectJob] = jobs.New(b.Operation, b.Cluster, attempts, spec)
+	return contents, nil
 }
 
 // rights are those to see who is the primary and where its files are, to hold the repository's lock, and to report.

@@ -3,8 +3,6 @@ package backup
 import (
 	"encoding/json"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -49,7 +47,7 @@ type facts struct {
 }
 
 func observe(in compose.Input) facts {
-	phase, _, _ := unstructured.NestedString(in.Composite.Object, "status", "phase")
+	phase := in.Composite.Text("status", "phase")
 	f := facts{
 		Seen:        jobs.Observe(in),
 		Report:      observeReport(in.Observed[naming.ObjectReport]),
@@ -60,13 +58,12 @@ func observe(in compose.Input) facts {
 	}
 	for _, set := range in.Required[requiredInstances] {
 		f.Instances = jobs.ObserveInstances(set)
-		replicas, found, _ := unstructured.NestedFieldNoCopy(set.Object, "spec", "replicas")
-		f.Stopped = found && (replicas == float64(0) || replicas == int64(0))
+		f.Stopped = set.Has("spec", "replicas") && set.Number("spec", "replicas") == 0
 	}
 	plans, answered := in.Required[requiredPlan]
 	f.PlanAnswered = answered
 	for _, plan := range plans {
-		f.PlanCluster, _, _ = unstructured.NestedString(plan.Object, "spec", "dbclusterRef")
+		f.PlanCluster = plan.Text("spec", "dbclusterRef")
 	}
 	for _, inventory := range in.Required[requiredInventory] {
 		f.Stored = observeInventory(inventory)
@@ -75,34 +72,26 @@ func observe(in compose.Input) facts {
 }
 
 // observeReport returns what the Job says. What cannot be read says nothing.
-func observeReport(configMap *unstructured.Unstructured) *instance.BackupReport {
-	if configMap == nil {
-		return nil
-	}
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.BackupKey)
+func observeReport(configMap *compose.Resource) *instance.BackupReport {
 	report := &instance.BackupReport{}
-	if err := json.Unmarshal([]byte(text), report); err != nil || report.Phase == "" {
+	if err := json.Unmarshal([]byte(configMap.Text("data", instance.BackupKey)), report); err != nil || report.Phase == "" {
 		return nil
 	}
 	return report
 }
 
 // observeVerification returns what a verification says. What cannot be read says nothing.
-func observeVerification(configMap *unstructured.Unstructured) *instance.BackupVerification {
-	if configMap == nil {
-		return nil
-	}
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.VerificationKey)
+func observeVerification(configMap *compose.Resource) *instance.BackupVerification {
 	v := &instance.BackupVerification{}
-	if err := json.Unmarshal([]byte(text), v); err != nil || v.Result == "" {
+	if err := json.Unmarshal([]byte(configMap.Text("data", instance.VerificationKey)), v); err != nil || v.Result == "" {
 		return nil
 	}
 	return v
 }
 
 // observeInventory returns the labels of the backups that there are. Nil when it cannot be read.
-func observeInventory(configMap *unstructured.Unstructured) map[string]bool {
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.InventoryKey)
+func observeInventory(configMap *compose.Resource) map[string]bool {
+	text := configMap.Text("data", instance.InventoryKey)
 	inventory := instance.Inventory{}
 	if err := json.Unmarshal([]byte(text), &inventory); err != nil {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/functiontest"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/jobs"
@@ -24,7 +25,7 @@ func TestMakePlan(t *testing.T) {
 	acknowledged := ask
 	acknowledged.Acknowledged = true
 	there := &jobs.Instances{Image: "postgresql:17", Certificate: "orders-tls", Credentials: "orders-credentials-1"}
-	job := &unstructured.Unstructured{Object: map[string]any{}}
+	job := &compose.Resource{}
 	said := func(phase v1alpha1.BackupPhase) *instance.BackupReport {
 		return &instance.BackupReport{Phase: phase, Message: "It says so."}
 	}
@@ -150,14 +151,14 @@ func TestMakePlan(t *testing.T) {
 
 // TestVerification shows that a backup says what came of trying it, and nothing else when that cannot be read.
 func TestVerification(t *testing.T) {
-	report := func(verification string) *unstructured.Unstructured {
-		return &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{
+	report := func(verification string) *compose.Resource {
+		return functiontest.Resource(t, &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{
 			instance.BackupKey: `{"phase":"Succeeded","label":"night"}`, instance.VerificationKey: verification,
-		}}}
+		}}})
 	}
 	cases := map[string]struct {
 		reason string
-		report *unstructured.Unstructured
+		report *compose.Resource
 		want   any
 	}{
 		"Damaged": {
@@ -172,10 +173,7 @@ func TestVerification(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			seen := facts{Verification: observeVerification(tc.report), Report: observeReport(tc.report)}
-			shown, err := status(seen, plan{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			shown := functiontest.Content(t, status(seen, plan{}))
 			if diff := cmp.Diff(tc.want, shown["verification"]); diff != "" {
 				t.Errorf("\n%s\nstatus(...): verification: -want, +got:\n%s", tc.reason, diff)
 			}

@@ -8,14 +8,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
-	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/jobs"
 )
 
 // status shows what the plan says. It decides nothing.
-func status(seen facts, p plan) (map[string]any, error) {
+func status(seen facts, p plan) *v1alpha1.BackupStatus {
 	r := p.Report
-	s := v1alpha1.BackupStatus{
+	s := &v1alpha1.BackupStatus{
 		Phase: r.Phase, Reason: r.Reason, Message: r.Message, Label: r.Label, Type: r.Type, Prior: r.Prior, Source: r.Source,
 		StartTime: kubeTime(r.Start), CompleteTime: kubeTime(r.Stop),
 		LSN: between(r.LSN), WAL: between(r.WAL),
@@ -27,7 +26,7 @@ func status(seen facts, p plan) (map[string]any, error) {
 		s.RetainExpireTime = kubeTime(&expiry)
 	}
 	if r.Start == nil || r.Stop == nil {
-		return compose.Content(&s)
+		return s
 	}
 	took := r.Stop.Sub(*r.Start)
 	s.Duration = took.String()
@@ -37,7 +36,7 @@ func status(seen facts, p plan) (map[string]any, error) {
 	if took > 0 {
 		s.Throughput = fmt.Sprintf("%.1fMi/s", float64(r.Copied)/took.Seconds()/(1<<20))
 	}
-	return compose.Content(&s)
+	return s
 }
 
 func between(ends [2]string) *v1alpha1.BackupRange {

@@ -3,8 +3,6 @@
 package backupplan
 
 import (
-	"fmt"
-
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
 
@@ -24,15 +22,11 @@ func Compose(in compose.Input) (compose.Output, error) {
 	if err != nil {
 		return compose.Output{}, err
 	}
-	status, err := status(r, seen, p)
-	if err != nil {
-		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
-	}
 	told := conditions(p)
 	return compose.Output{
 		Objects:    objects,
 		Incomplete: !p.Ready(),
-		Status:     status,
+		Status:     status(r, seen, p),
 		Conditions: told,
 		Events:     events(seen, told),
 		Requires:   requires(r, p),

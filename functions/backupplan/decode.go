@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -56,17 +54,14 @@ type secretNames struct {
 	Passphrase  string
 }
 
-func decode(xr *unstructured.Unstructured) (request, error) {
+func decode(xr *compose.Resource) (request, error) {
 	claim, err := compose.ClaimOf(xr)
 	if err != nil {
 		return request{}, err
 	}
-	given, err := compose.Spec(xr)
-	if err != nil {
-		return request{}, err
-	}
+	given := compose.Spec(xr)
 	spec := v1alpha1.BackupPlanSpec{}
-	if err := compose.Decode(given, &spec); err != nil {
+	if err := given.Decode(&spec); err != nil {
 		return request{}, fmt.Errorf("cannot read the spec: %w", err)
 	}
 	r := request{

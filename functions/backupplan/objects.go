@@ -1,7 +1,6 @@
 package backupplan
 
 import (
-	"fmt"
 	"strings"
 
 	applycoordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
@@ -32,15 +31,8 @@ func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if contents == nil {
-		contents = make(map[string]compose.Object, len(shapes))
-	}
 	for name, shape := range shapes {
-		content, err := compose.Content(shape)
-		if err != nil {
-			return nil, fmt.Errorf("cannot shape object %q: %w", name, err)
-		}
-		contents[name] = compose.Object{Content: content, Ready: !pending[name]}
+		contents[name] = compose.Object{Content: shape, Ready: !pending[name]}
 	}
 	return contents, nil
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -107,33 +105,29 @@ func observe(in compose.Input, r request) facts {
 	}
 	f.Task = observeTask(f.Trial.Job)
 	for _, secret := range in.Required[requiredRepository] {
-		if plan := secret.GetLabels()[naming.LabelBackupPlan]; plan != r.Plan {
+		if plan := secret.Text("metadata", "labels", naming.LabelBackupPlan); plan != r.Plan {
 			f.Rival = plan
 		}
 	}
-	var found []*unstructured.Unstructured
+	var found []*compose.Resource
 	found, f.ClusterAnswered = in.Required[requiredCluster]
 	for _, cluster := range found {
 		f.ClusterFound = true
-		f.Stopped, _, _ = unstructured.NestedBool(cluster.Object, "spec", "primarySpec", "isStopped")
+		f.Stopped = cluster.True("spec", "primarySpec", "isStopped")
 		f.Version, f.Disk = observeDatabase(cluster)
 	}
 	for _, set := range in.Required[requiredInstances] {
 		f.Instances = jobs.ObserveInstances(set)
 	}
 	for _, reports := range in.Required[requiredReports] {
-		data, _, _ := unstructured.NestedMap(reports.Object, "data")
-		if _, primary, ok := instance.Primary(instance.ParseReports(data)); ok {
+		if _, primary, ok := instance.Primary(instance.ParseReports(reports.Texts("data"))); ok {
 			f.Archive, f.Incidents = primary.Archive, primary.Incidents
 		}
 	}
 	return f
 }
 
-func observeBucket(bucket *unstructured.Unstructured) bucketState {
-	if bucket == nil {
-		return bucketState{}
-	}
+func observeBucket(bucket *compose.Resource) bucketState {
 	told := compose.ObserveConditions(bucket)
 	state := bucketState{Ready: told["Ready"].Status == string(compose.True)}
 	if synced := told["Synced"]; synced.Status == string(compose.False) {
@@ -143,26 +137,18 @@ func observeBucket(bucket *unstructured.Unstructured) bucketState {
 }
 
 // refersToSecret says whether the composite lists a Secret among its objects.
-func refersToSecret(xr *unstructured.Unstructured) bool {
-	refs, _, _ := unstructured.NestedSlice(xr.Object, "spec", "resourceRefs")
-	return slices.ContainsFunc(refs, func(ref any) bool {
-		r, ok := ref.(map[string]any)
-		return ok && r["kind"] == "Secret"
-	})
+func refersToSecret(xr *compose.Resource) bool {
+	return slices.ContainsFunc(xr.Objects("spec", "resourceRefs"), func(ref *compose.Resource) bool { return ref.Text("kind") == "Secret" })
 }
 
 // parse reads a key of a ConfigMap. It says no when it is not there or cannot be read.
-func parse(configMap *unstructured.Unstructured, key string, into any) bool {
-	if configMap == nil {
-		return false
-	}
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", key)
-	return json.Unmarshal([]byte(text), into) == nil
+func parse(configMap *compose.Resource, key string, into any) bool {
+	return json.Unmarshal([]byte(configMap.Text("data", key)), into) == nil
 }
 
 // observeTrial is an input with the objects of the Job that tries a backup, by the names that a Job's objects have.
 func observeTrial(in compose.Input) compose.Input {
-	of := compose.Input{Observed: map[string]*unstructured.Unstructured{}}
+	of := compose.Input{Observed: map[string]*compose.Resource{}}
 	for name, object := range in.Observed {
 		if short, ok := strings.CutPrefix(name, naming.PrefixVerification); ok {
 			of.Observed[short] = object
@@ -172,19 +158,11 @@ func observeTrial(in compose.Input) compose.Input {
 }
 
 // observeTask returns what a Job was made for. What cannot be read was made for nothing.
-func observeTask(job *unstructured.Unstructured) instance.VerificationTask {
-	if job == nil {
-		return instance.VerificationTask{}
-	}
-	containers, _, _ := unstructured.NestedSlice(job.Object, "spec", "template", "spec", "containers")
-	for _, item := range containers {
-		container, _ := item.(map[string]any)
-		variables, _, _ := unstructured.NestedSlice(container, "env")
-		for _, item := range variables {
-			variable, _ := item.(map[string]any)
-			text, _ := variable["value"].(string)
+func observeTask(job *compose.Resource) instance.VerificationTask {
+	for _, container := range job.Objects("spec", "template", "spec", "containers") {
+		for _, variable := range container.Objects("env") {
 			task := instance.VerificationTask{}
-			if variable["name"] == instance.EnvVerification && json.Unmarshal([]byte(text), &task) == nil {
+			if variable.Text("name") == instance.EnvVerification && json.Unmarshal([]byte(variable.Text("value")), &task) == nil {
 				return task
 			}
 		}
@@ -193,10 +171,9 @@ func observeTask(job *unstructured.Unstructured) instance.VerificationTask {
 }
 
 // observeDatabase returns the version of a DBCluster and its data disk. What cannot be read is empty.
-func observeDatabase(cluster *unstructured.Unstructured) (string, v1alpha1.DiskSpec) {
+func observeDatabase(cluster *compose.Resource) (string, v1alpha1.DiskSpec) {
 	spec := v1alpha1.DBClusterSpec{}
-	given, err := compose.Spec(cluster)
-	if err != nil || compose.Decode(given, &spec) != nil {
+	if compose.Spec(cluster).Decode(&spec) != nil {
 		return "", v1alpha1.DiskSpec{}
 	}
 	for _, disk := range spec.PrimarySpec.Resources.Disks {

@@ -17,8 +17,8 @@ import (
 const archiveUnknown = "Unknown"
 
 // status explains the plan to people. It decides nothing.
-func status(r request, seen facts, p plan) (map[string]any, error) {
-	s := v1alpha1.BackupPlanStatus{Phase: p.Phase, Archive: &v1alpha1.ArchiveStatus{State: archiveUnknown}}
+func status(r request, seen facts, p plan) *v1alpha1.BackupPlanStatus {
+	s := &v1alpha1.BackupPlanStatus{Phase: p.Phase, Archive: &v1alpha1.ArchiveStatus{State: archiveUnknown}}
 	if !p.Next.IsZero() {
 		s.NextBackupTime = kubeTime(p.Next)
 	}
@@ -41,7 +41,7 @@ func status(r request, seen facts, p plan) (map[string]any, error) {
 		s.RecoveryWindow = window(r, seen, p, current)
 	}
 	s.LastVerifiedTime, s.Verification = verificationStatus(r, p.Trial)
-	return compose.Content(&s)
+	return s
 }
 
 // verificationStatus shows when a backup was last found to be sound, and what came of the last one that was tried.

@@ -173,21 +173,19 @@ func verified(status compose.Truth, reason, message string) verdict {
 
 // trialObjects returns what there is to be to try a backup.
 func trialObjects(r request, seen facts, t trial) (map[string]compose.Object, error) {
+	named := map[string]compose.Object{}
 	if !t.Rights {
-		return nil, nil
+		return named, nil
 	}
-	of := r.Cluster.Verification()
-	contents, err := jobs.Objects(of, seen.Trial, trialRights(r, seen))
-	if err != nil {
-		return nil, err
-	}
+	contents := jobs.Objects(r.Cluster.Verification(), seen.Trial, trialRights(r, seen))
 	delete(contents, naming.ObjectReport) // Its outcome is written to the inventory.
 	if t.Job {
-		if contents[naming.ObjectJob], err = trialJob(r, seen, t); err != nil {
+		job, err := trialJob(r, seen, t)
+		if err != nil {
 			return nil, err
 		}
+		contents[naming.ObjectJob] = job
 	}
-	named := make(map[string]compose.Object, len(contents))
 	for name, object := range contents {
 		named[naming.PrefixVerification+name] = object
 	}
@@ -221,13 +219,13 @@ func trialRights(r request, seen facts) []*applyrbacv1.PolicyRuleApplyConfigurat
 
 func trialJob(r request, seen facts, t trial) (compose.Object, error) {
 	if seen.Trial.Job != nil {
-		return jobs.Existing(r.Cluster.Verification(), seen.Trial.Job)
+		return jobs.Existing(r.Cluster.Verification(), seen.Trial.Job), nil
 	}
 	task, err := json.Marshal(t.Task)
 	if err != nil {
 		return compose.Object{}, fmt.Errorf("cannot encode the verification: %w", err)
 	}
-	return jobs.NewApart(r.Cluster.Verification(), attempts, trialPod(r, seen, string(task)))
+	return jobs.NewApart(r.Cluster.Verification(), attempts, trialPod(r, seen, string(task))), nil
 }
 
 // trialPod has what is restored on a volume of its own, which goes with it. It prefers nodes without instances: it reads and writes

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -31,7 +32,7 @@ func TestPlanTrial(t *testing.T) {
 	permitted := func(f *facts) { f.Trial.Permitted = true }
 	job := func(due time.Time, change ...func(*jobs.Seen)) func(*facts) {
 		return func(f *facts) {
-			f.Trial.Job, f.Trial.Permitted = &unstructured.Unstructured{}, true
+			f.Trial.Job, f.Trial.Permitted = &compose.Resource{}, true
 			f.Task = instance.VerificationTask{Cluster: "orders", Version: "17", Due: due, Points: true}
 			for _, c := range change {
 				c(&f.Trial)
@@ -257,16 +258,17 @@ func TestVerification(t *testing.T) {
 	in := functiontest.Load(t, "testdata/due")
 	plane := functiontest.NewControlPlane()
 	for name, object := range in.Observed {
-		plane.Objects[name], plane.Refs[name] = object, true
+		plane.Objects[name], plane.Refs[name] = &unstructured.Unstructured{Object: functiontest.Content(t, object)}, true
 	}
 	call := func() compose.Output {
 		t.Helper()
-		in.Observed = plane.Observed()
+		observed := plane.Observed()
+		in.Observed = functiontest.Resources(t, observed)
 		out, err := Compose(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if refused, _ := plane.Apply(in.Observed, out); len(refused) > 0 {
+		if refused, _ := plane.Apply(t, observed, out); len(refused) > 0 {
 			t.Fatalf("%v are refused", refused)
 		}
 		return out
@@ -288,11 +290,8 @@ func TestVerification(t *testing.T) {
 
 	t.Log("The image changes while it runs: the Job stays as it is")
 	job := plane.Objects[naming.PrefixVerification+naming.ObjectJob].DeepCopy()
-	containers, _, _ := unstructured.NestedSlice(instances[0].Object, "spec", "template", "spec", "containers")
-	containers[0].(map[string]any)["image"] = "registry.example.org/postgresql:17-newer" //nolint:forcetypeassert // The test's own object.
-	if err := unstructured.SetNestedSlice(instances[0].Object, containers, "spec", "template", "spec", "containers"); err != nil {
-		t.Fatal(err)
-	}
+	container := instances[0].Objects("spec", "template", "spec", "containers")[0]
+	container.Fields["image"] = structpb.NewStringValue("registry.example.org/postgresql:17-newer")
 	call()
 	if diff := cmp.Diff(job.Object["spec"], plane.Objects[naming.PrefixVerification+naming.ObjectJob].Object["spec"]); diff != "" {
 		t.Errorf("the Job has changed: %s", diff)
@@ -315,9 +314,9 @@ func TestVerification(t *testing.T) {
 	if _, asked := out.Requires[requiredInstances]; asked {
 		t.Error("a plan that rests watches the instances")
 	}
-	verified, _, _ := unstructured.NestedString(out.Status, "lastVerifiedTime")
+	verified := functiontest.Content(t, out.Status)["lastVerifiedTime"]
 	if want := functiontest.Now().Format(time.RFC3339); verified != want {
-		t.Errorf("lastVerifiedTime is %q, want %q", verified, want)
+		t.Errorf("lastVerifiedTime is %v, want %q", verified, want)
 	}
 }
 

@@ -1,14 +1,11 @@
 package compose
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -20,29 +17,22 @@ type Claim struct {
 
 // ClaimOf returns the claim that a composite works for. It is the only place that knows claims: with namespaced composites
 // it returns the composite's own namespace and name.
-func ClaimOf(xr *unstructured.Unstructured) (Claim, error) {
-	namespace, _, errNamespace := unstructured.NestedString(xr.Object, "spec", "claimRef", "namespace")
-	name, _, errName := unstructured.NestedString(xr.Object, "spec", "claimRef", "name")
-	if err := errors.Join(errNamespace, errName); err != nil {
-		return Claim{}, fmt.Errorf("cannot read spec.claimRef: %w", err)
-	}
-	if namespace == "" || name == "" {
+func ClaimOf(xr *Resource) (Claim, error) {
+	of := Claim{Namespace: xr.Text("spec", "claimRef", "namespace"), Name: xr.Text("spec", "claimRef", "name")}
+	if of.Namespace == "" || of.Name == "" {
 		return Claim{}, errors.New("spec.claimRef is empty: create a claim in a namespace, and leave the composite resource to Crossplane")
 	}
-	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+	if len(validation.IsDNS1123Label(of.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(of.Name)) > 0 {
 		return Claim{}, errors.New("spec.claimRef has a namespace or a name that no object can have")
 	}
-	return Claim{Namespace: namespace, Name: name}, nil
+	return of, nil
 }
 
 // Spec returns what the user gave of a composite's spec: all but the fields that Crossplane adds.
-func Spec(xr *unstructured.Unstructured) (map[string]any, error) {
-	given, _, err := unstructured.NestedMap(xr.Object, "spec")
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the spec: %w", err)
-	}
-	maps.DeleteFunc(given, func(field string, _ any) bool { return slices.Contains(machinery(), field) })
-	return given, nil
+func Spec(xr *Resource) *Resource {
+	given := maps.Clone(xr.Object("spec").fields())
+	maps.DeleteFunc(given, func(field string, _ *structpb.Value) bool { return slices.Contains(machinery(), field) })
+	return &Resource{Fields: given}
 }
 
 // machinery are the fields that Crossplane adds to a spec.
@@ -52,15 +42,4 @@ func machinery() []string {
 		"compositionSelector", "compositionUpdatePolicy", "crossplane", "environmentConfigRefs",
 		"publishConnectionDetailsTo", "resourceRef", "resourceRefs", "writeConnectionSecretToRef",
 	}
-}
-
-// Decode reads untyped content into a typed value. What the type does not know is an error: nothing is ignored.
-func Decode(from map[string]any, into any) error {
-	b, err := json.Marshal(from)
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
 }

@@ -6,30 +6,33 @@ import (
 	"io"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"github.com/xdbcluster/xdbcluster/functions/tls"
 )
 
 // An Input is everything a composer may look at.
 type Input struct {
 	// Composite is the composite resource as it is in the API server.
-	Composite *unstructured.Unstructured
+	Composite *Resource
 
 	// Observed are the composed resources that exist, by the names they have in Output.Objects. They may be older than the
 	// composite and older than what an earlier call returned: "not observed" proves nothing.
-	Observed map[string]*unstructured.Unstructured
+	Observed map[string]*Resource
 
 	// Required are the resources that an earlier output of the same reconcile asked for in Output.Requires. A name that is
 	// missing was not looked up yet; an empty list was looked up and does not exist.
-	Required map[string][]*unstructured.Unstructured
+	Required map[string][]*Resource
 
 	// Config is the input of the composition's step: what the platform sets for every claim.
-	Config map[string]any
+	Config *Resource
 
 	// Now is the time of the call.
 	Now time.Time
 
 	// Rand is where random bytes come from.
 	Rand io.Reader
+
+	// Vouched are certificates that calls before have verified. It saves time and changes no output. It can be nil.
+	Vouched *tls.Vouched
 }
 
 // An Output is everything a composer says. Everything in it is the complete desired state: an object left out is deleted,
@@ -41,8 +44,8 @@ type Output struct {
 	// Incomplete says that objects are still to come, so that the composite is not ready though every object in Objects is.
 	Incomplete bool
 
-	// Status of the composite.
-	Status map[string]any
+	// Status of the composite: a struct with pointers and omitempty.
+	Status any
 
 	// Conditions of the composite and of its claim.
 	Conditions []Condition
@@ -59,8 +62,10 @@ type Output struct {
 
 // An Object is a composed resource.
 type Object struct {
-	// Content of the object, without a status and without zero values.
-	Content map[string]any
+	// Content of the object, without a status: one of client-go's apply configurations, a struct with pointers and omitempty
+	// like them, or a map. A Resource can be part of it. Unlike the API's own types they have no zero values: Crossplane would
+	// own, and set back for ever, every field that is in here.
+	Content any
 
 	// Ready says that the object is seen to be what it should be.
 	Ready bool

@@ -1,7 +1,5 @@
 package compose
 
-import "k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 // An ObservedCondition is what an object says about itself now. Of a composite it dates incidents and tells whether something
 // changed; nothing is decided by what an earlier call wrote.
 type ObservedCondition struct {
@@ -17,20 +15,11 @@ func (o ObservedCondition) Differs(c Condition) bool {
 }
 
 // ObserveConditions returns an object's conditions by type.
-func ObserveConditions(o *unstructured.Unstructured) map[string]ObservedCondition {
+func ObserveConditions(o *Resource) map[string]ObservedCondition {
 	conditions := map[string]ObservedCondition{}
-	list, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	for _, item := range list {
-		c, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		text := func(field string) string {
-			value, _ := c[field].(string)
-			return value
-		}
-		conditions[text("type")] = ObservedCondition{
-			Status: text("status"), Reason: text("reason"), Message: text("message"), Changed: text("lastTransitionTime"),
+	for _, c := range o.Objects("status", "conditions") {
+		conditions[c.Text("type")] = ObservedCondition{
+			Status: c.Text("status"), Reason: c.Text("reason"), Message: c.Text("message"), Changed: c.Text("lastTransitionTime"),
 		}
 	}
 	return conditions

@@ -1,10 +1,6 @@
 package compose
 
-import (
-	"encoding/base64"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-)
+import "encoding/base64"
 
 // A Lookup is what is known about a Secret that was asked for.
 type Lookup struct {
@@ -29,18 +25,14 @@ func LookUpSecret(in Input, name string) Lookup {
 }
 
 // SecretData returns what a Secret holds, or nil. What is not base64 is left out: the API server takes nothing else.
-func SecretData(secret *unstructured.Unstructured) map[string][]byte {
-	if secret == nil {
-		return nil
-	}
-	encoded, _, _ := unstructured.NestedMap(secret.Object, "data")
+func SecretData(secret *Resource) map[string][]byte {
+	encoded := secret.Object("data").fields()
 	if len(encoded) == 0 {
 		return nil
 	}
 	data := make(map[string][]byte, len(encoded))
-	for key, value := range encoded {
-		text, _ := value.(string)
-		if b, err := base64.StdEncoding.DecodeString(text); err == nil {
+	for key, text := range encoded {
+		if b, err := base64.StdEncoding.DecodeString(text.GetStringValue()); err == nil {
 			data[key] = b
 		}
 	}

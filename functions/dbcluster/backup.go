@@ -67,7 +67,7 @@ func backupLeaf(seen facts, now time.Time, rand io.Reader) (tls.Pair, error) {
 		Certificate: seen.BackupCertificate[instance.KeyCertificate],
 		Key:         seen.BackupCertificate[instance.KeyPrivateKey],
 	}
-	if err := tls.CheckLeaf(observed, seen.Authority.Certificate, names, now); err == nil {
+	if err := tls.CheckLeaf(observed, seen.Authority.Certificate, names, now, seen.Vouched); err == nil {
 		return observed, nil
 	}
 	return tls.NewLeaf(*seen.Authority, instance.BackupClient, names, now, rand)

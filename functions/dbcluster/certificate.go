@@ -49,7 +49,7 @@ func internalPair(c cluster, seen facts, now time.Time, rand io.Reader) (tls.Pai
 		Certificate: seen.Certificate[instance.KeyInternalCertificate],
 		Key:         seen.Certificate[instance.KeyInternalPrivateKey],
 	}
-	if err := tls.CheckLeaf(observed, seen.Authority.Certificate, c.DNSNames(), now); err == nil {
+	if err := tls.CheckLeaf(observed, seen.Authority.Certificate, c.DNSNames(), now, seen.Vouched); err == nil {
 		return observed, nil
 	}
 	pair, err := tls.NewLeaf(*seen.Authority, c.Name, c.DNSNames(), now, rand)

@@ -3,8 +3,6 @@
 package dbcluster
 
 import (
-	"fmt"
-
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
 
@@ -29,16 +27,12 @@ func Compose(in compose.Input) (compose.Output, error) {
 	}
 	r := makeRollout(c, seen, p, mark)
 	primaries := seen.Succession.follow(primary(c, seen), in.Now)
-	status, err := status(c, seen, p, r, primaries, in.Now)
-	if err != nil {
-		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
-	}
 	told := conditions(c, seen, p, r)
 
 	return compose.Output{
 		Objects:    ready(contents, seen, r),
 		Incomplete: !p.Instances,
-		Status:     status,
+		Status:     status(c, seen, p, r, primaries, in.Now),
 		Conditions: told,
 		Events:     append(events(seen, told), primaries.events(c, seen)...),
 		Requires:   requires(c, seen),

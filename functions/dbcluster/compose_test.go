@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/functiontest"
@@ -21,7 +22,7 @@ type golden struct {
 	Conditions []compose.Condition         `json:"conditions,omitempty"`
 	Events     []compose.Event             `json:"events,omitempty"`
 	Requires   map[string]compose.Selector `json:"requires,omitempty"`
-	Status     map[string]any              `json:"status,omitempty"`
+	Status     any                         `json:"status,omitempty"`
 	Objects    map[string]compose.Object   `json:"objects,omitempty"`
 }
 
@@ -54,7 +55,9 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 	t.Helper()
 	identities := map[string]string{}
 	for name, o := range out.Objects {
-		kind, object := text(o.Content, "kind"), text(o.Content, "metadata", "name")
+		content := functiontest.Content(t, o.Content)
+		kind, _ := content["kind"].(string)
+		object, _, _ := unstructured.NestedString(content, "metadata", "name")
 		if other, taken := identities[kind+"/"+object]; taken {
 			t.Errorf("%s and %s are both the %s %s", name, other, kind, object)
 		}
@@ -62,7 +65,7 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 		if len(object) > 63 {
 			t.Errorf("%s is called %s, which has %d characters", name, object, len(object))
 		}
-		if _, ok := o.Content["status"]; ok {
+		if _, ok := content["status"]; ok {
 			t.Errorf("%s has a status, which is its controller's", name)
 		}
 	}
@@ -73,7 +76,7 @@ func checkInvariants(t *testing.T, in compose.Input, out compose.Output) {
 	}
 	for _, name := range []string{naming.ObjectAuthority, naming.ObjectCredentials} {
 		if observed := in.Observed[name]; observed != nil {
-			if diff := cmp.Diff(observed.Object["data"], out.Objects[name].Content["data"]); diff != "" {
+			if diff := cmp.Diff(functiontest.Content(t, observed)["data"], functiontest.Content(t, out.Objects[name].Content)["data"]); diff != "" {
 				t.Errorf("%s would change (-observed +desired):\n%s", name, diff)
 			}
 		}

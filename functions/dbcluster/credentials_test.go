@@ -107,7 +107,7 @@ func TestStatusHoldsNoSecret(t *testing.T) {
 		w.settle()
 	}
 	out, _, _ := w.call(w.plane.Observed(), nil)
-	made := observeCredentials(w.plane.Objects[naming.ObjectCredentials])
+	made := observeCredentials(w.object(naming.ObjectCredentials))
 	readable := dump(t, out.Status) + dump(t, out.Conditions) + dump(t, out.Events) + dump(t, out.Objects[naming.ObjectConfig]) + dump(t, out.Objects[naming.ObjectStatefulSet])
 	for _, secret := range []string{made.Admin, made.Replication, made.Rewind, "PRIVATE KEY"} {
 		if strings.Contains(readable, secret) {

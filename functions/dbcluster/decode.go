@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -46,7 +45,7 @@ type cluster struct {
 	Spec v1alpha1.DBClusterSpec
 
 	// Given is the user's part of the spec as it is, for the status to echo.
-	Given map[string]any
+	Given *compose.Resource
 
 	// Image that every instance runs.
 	Image string
@@ -83,24 +82,21 @@ type cluster struct {
 }
 
 // decode returns what a composite asks for. An error means that it cannot be told: nothing may be changed then.
-func decode(xr *unstructured.Unstructured, config map[string]any) (cluster, error) {
+func decode(xr, config *compose.Resource) (cluster, error) {
 	name, err := claim(xr)
 	if err != nil {
 		return cluster{}, err
 	}
-	given, err := compose.Spec(xr)
-	if err != nil {
-		return cluster{}, err
-	}
+	given := compose.Spec(xr)
 	c := cluster{
 		Cluster: name,
 		Owner: instance.Owner{
-			APIVersion: xr.GetAPIVersion(), Kind: xr.GetKind(), Name: xr.GetName(), UID: string(xr.GetUID()),
-			Created: text(xr.Object, "metadata", "creationTimestamp"),
+			APIVersion: xr.Text("apiVersion"), Kind: xr.Text("kind"), Name: xr.Text("metadata", "name"), UID: xr.Text("metadata", "uid"),
+			Created: xr.Text("metadata", "creationTimestamp"),
 		},
 		Given: given,
 	}
-	if err := compose.Decode(given, &c.Spec); err != nil {
+	if err := given.Decode(&c.Spec); err != nil {
 		return cluster{}, fmt.Errorf("cannot read the spec: %w", err)
 	}
 	if err := c.complete(config); err != nil {
@@ -110,7 +106,7 @@ func decode(xr *unstructured.Unstructured, config map[string]any) (cluster, erro
 }
 
 // claim returns the namespace and the name that a composite works for.
-func claim(xr *unstructured.Unstructured) (naming.Cluster, error) {
+func claim(xr *compose.Resource) (naming.Cluster, error) {
 	of, err := compose.ClaimOf(xr)
 	if err != nil {
 		return naming.Cluster{}, err
@@ -122,7 +118,7 @@ func claim(xr *unstructured.Unstructured) (naming.Cluster, error) {
 }
 
 // complete fills in what follows from the spec and from the platform's defaults.
-func (c *cluster) complete(config map[string]any) error {
+func (c *cluster) complete(config *compose.Resource) error {
 	if c.Spec.VolumeRetentionPolicy == "" {
 		c.Spec.VolumeRetentionPolicy = v1alpha1.VolumesRetained
 	}
@@ -206,12 +202,12 @@ func (c *cluster) size() error {
 }
 
 // imageFor returns the image that the claim names, or the platform's for the version.
-func imageFor(spec v1alpha1.DBClusterSpec, config map[string]any) (string, error) {
+func imageFor(spec v1alpha1.DBClusterSpec, config *compose.Resource) (string, error) {
 	if spec.DatabaseImage != "" {
 		return spec.DatabaseImage, nil
 	}
 	var defaults PlatformDefaults
-	if err := compose.Decode(config, &defaults); err != nil {
+	if err := config.Decode(&defaults); err != nil {
 		return "", fmt.Errorf("cannot read the input of the composition's step: %w", err)
 	}
 	image := defaults.Images[spec.PrimarySpec.Version]

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
+	"github.com/xdbcluster/xdbcluster/functions/functiontest"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
@@ -117,7 +118,7 @@ func TestRestores(t *testing.T) {
 					seen = before
 				}
 				w.call(observed, ledgerOf(t, seen))
-				wanted := number(w.plane.Objects[naming.ObjectStatefulSet].Object, "spec", "replicas")
+				wanted := w.object(naming.ObjectStatefulSet).Number("spec", "replicas")
 				if w.running() < running {
 					t.Fatalf("step %d: the cluster went back from incarnation %d to %d", step, running, w.running())
 				}
@@ -135,9 +136,8 @@ func TestRestores(t *testing.T) {
 				out, _, _ = w.call(w.plane.Observed(), ledgerOf(t, written))
 				w.settle()
 			}
-			if state, _, _ := unstructured.NestedString(out.Status, "rollout", "state"); state != "Complete" || w.running() != written.At() {
-				message, _, _ := unstructured.NestedString(out.Status, "rollout", "message")
-				t.Errorf("the rollout is %s at the end (%s), with incarnation %d; want %d", state, message, w.running(), written.At())
+			if rollout := shown(t, out).Rollout; rollout.State != "Complete" || w.running() != written.At() {
+				t.Errorf("the rollout is %s at the end (%s), with incarnation %d; want %d", rollout.State, rollout.Message, w.running(), written.At())
 			}
 		})
 	}
@@ -154,12 +154,13 @@ func (w *world) lagging(r *rand.Rand) map[string]*unstructured.Unstructured {
 }
 
 // ledgerOf is a ledger that says which incarnation is to be.
-func ledgerOf(t *testing.T, i *instance.Incarnation) map[string][]*unstructured.Unstructured {
+func ledgerOf(t *testing.T, i *instance.Incarnation) map[string][]*compose.Resource {
 	t.Helper()
 	if i == nil {
-		return map[string][]*unstructured.Unstructured{requiredLedger: {}}
+		return map[string][]*compose.Resource{requiredLedger: {}}
 	}
-	return map[string][]*unstructured.Unstructured{requiredLedger: {{Object: map[string]any{"data": map[string]any{instance.IncarnationKey: dump(t, i)}}}}}
+	ledger := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{instance.IncarnationKey: dump(t, i)}}}
+	return map[string][]*compose.Resource{requiredLedger: {functiontest.Resource(t, ledger)}}
 }
 
 // running is the incarnation that the StatefulSet's Pods are to run.

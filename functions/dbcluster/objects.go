@@ -6,25 +6,14 @@ import (
 
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 
-	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
 // objects returns every object that a cluster is to have, by its composition resource name. Whatever is not in here is
 // deleted. The mark identifies the Pod template that the StatefulSet is to have.
-func objects(c cluster, p plan) (contents map[string]map[string]any, mark string, err error) {
-	typed, err := shapes(c, p)
-	if err != nil {
-		return nil, "", err
-	}
-	contents = make(map[string]map[string]any, len(typed)+1)
-	for name, shape := range typed {
-		if contents[name], err = compose.Content(shape); err != nil {
-			return nil, "", fmt.Errorf("cannot shape object %q: %w", name, err)
-		}
-	}
-	if !p.Instances {
-		return contents, "", nil
+func objects(c cluster, p plan) (contents map[string]any, mark string, err error) {
+	if contents, err = surroundings(c, p); err != nil || !p.Instances {
+		return contents, "", err
 	}
 	contents[naming.ObjectStatefulSet], mark, err = statefulSet(c, p)
 	if err != nil {
@@ -33,8 +22,8 @@ func objects(c cluster, p plan) (contents map[string]map[string]any, mark string
 	return contents, mark, nil
 }
 
-// shapes returns the typed form of every object but the StatefulSet.
-func shapes(c cluster, p plan) (map[string]any, error) {
+// surroundings returns every object but the StatefulSet.
+func surroundings(c cluster, p plan) (map[string]any, error) {
 	shapes := map[string]any{
 		naming.ObjectAuthority:      authoritySecret(c, p),
 		naming.ObjectCredentials:    credentialsSecret(c, p),

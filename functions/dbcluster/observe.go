@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
@@ -76,6 +74,9 @@ type facts struct {
 
 	// BackupCertificate is the one of Jobs that may read the instances' files.
 	BackupCertificate map[string][]byte
+
+	// Vouched are certificates that need not be verified again.
+	Vouched *tls.Vouched
 }
 
 // Credentials are the passwords that were made for a cluster.
@@ -87,7 +88,7 @@ type credentials struct {
 
 // StatefulSetFacts are what is seen of the StatefulSet.
 type statefulSetFacts struct {
-	VolumeClaimTemplates []any
+	VolumeClaimTemplates []*compose.Resource
 	Template             string                // The value of naming.AnnotationTemplate.
 	Incarnation          *instance.Incarnation // The value of naming.AnnotationIncarnation.
 	Generation           int64
@@ -126,6 +127,8 @@ func observe(in compose.Input) facts {
 		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),
 
 		DefinitionsProtected: observeDefinitions(in.Required),
+
+		Vouched: in.Vouched,
 	}
 	f.Started = f.StatefulSet != nil || refersToStatefulSet(in.Composite)
 	for name, o := range in.Observed {
@@ -145,8 +148,8 @@ func observePlans(in compose.Input) map[string]string {
 	}
 	plans := map[string]string{}
 	for _, claim := range found {
-		if claim.GetDeletionTimestamp() == nil {
-			plans[claim.GetName()] = text(claim.Object, "spec", "dbclusterRef")
+		if claim.Time("metadata", "deletionTimestamp").IsZero() {
+			plans[claim.Text("metadata", "name")] = claim.Text("spec", "dbclusterRef")
 		}
 	}
 	return plans
@@ -154,22 +157,22 @@ func observePlans(in compose.Input) map[string]string {
 
 // observeDefinitions says whether every definition is seen to be protected for all clusters. What was not looked up, or is
 // not in force, protects nothing.
-func observeDefinitions(required map[string][]*unstructured.Unstructured) bool {
+func observeDefinitions(required map[string][]*compose.Resource) bool {
 	for _, d := range definitions() {
-		if !slices.ContainsFunc(required[d.Object], func(u *unstructured.Unstructured) bool { return protects(u, d) }) {
+		if !slices.ContainsFunc(required[d.Object], func(u *compose.Resource) bool { return protects(u, d) }) {
 			return false
 		}
 	}
 	return true
 }
 
-func protects(usage *unstructured.Unstructured, d definition) bool {
-	kind := text(usage.Object, "spec", "of", "kind")
-	name := text(usage.Object, "spec", "of", "resourceRef", "name")
-	return kind == d.Kind && name == d.Name && usage.GetDeletionTimestamp() == nil && conditionTrue(usage, "Ready")
+func protects(usage *compose.Resource, d definition) bool {
+	kind := usage.Text("spec", "of", "kind")
+	name := usage.Text("spec", "of", "resourceRef", "name")
+	return kind == d.Kind && name == d.Name && usage.Time("metadata", "deletionTimestamp").IsZero() && conditionTrue(usage, "Ready")
 }
 
-func observeAuthority(secret *unstructured.Unstructured) *tls.Pair {
+func observeAuthority(secret *compose.Resource) *tls.Pair {
 	data := compose.SecretData(secret)
 	if len(data[keyAuthorityCertificate]) == 0 || len(data[keyAuthorityKey]) == 0 {
 		return nil
@@ -177,7 +180,7 @@ func observeAuthority(secret *unstructured.Unstructured) *tls.Pair {
 	return &tls.Pair{Certificate: data[keyAuthorityCertificate], Key: data[keyAuthorityKey]}
 }
 
-func observeCredentials(secret *unstructured.Unstructured) *credentials {
+func observeCredentials(secret *compose.Resource) *credentials {
 	data := compose.SecretData(secret)
 	c := &credentials{
 		Replication: string(data[instance.KeyReplicationPassword]),
@@ -190,11 +193,11 @@ func observeCredentials(secret *unstructured.Unstructured) *credentials {
 	return c
 }
 
-func observeConfig(configMap *unstructured.Unstructured) *instance.Config {
+func observeConfig(configMap *compose.Resource) *instance.Config {
 	if configMap == nil {
 		return nil
 	}
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.ConfigKey)
+	text := configMap.Text("data", instance.ConfigKey)
 	config := &instance.Config{}
 	if err := json.Unmarshal([]byte(text), config); err != nil {
 		return nil // Nothing of it can be carried over; it is written anew.
@@ -203,71 +206,47 @@ func observeConfig(configMap *unstructured.Unstructured) *instance.Config {
 }
 
 // observeReports returns the instances' reports by Pod name.
-func observeReports(configMap *unstructured.Unstructured) map[string]instance.Report {
+func observeReports(configMap *compose.Resource) map[string]instance.Report {
 	if configMap == nil {
 		return map[string]instance.Report{}
 	}
-	data, _, _ := unstructured.NestedMap(configMap.Object, "data")
-	return instance.ParseReports(data)
+	return instance.ParseReports(configMap.Texts("data"))
 }
 
-func observeStatefulSet(o *unstructured.Unstructured) *statefulSetFacts {
+func observeStatefulSet(o *compose.Resource) *statefulSetFacts {
 	if o == nil {
 		return nil
 	}
-	templates, _, _ := unstructured.NestedSlice(o.Object, "spec", "volumeClaimTemplates")
 	return &statefulSetFacts{
-		VolumeClaimTemplates: templates,
-		Template:             o.GetAnnotations()[naming.AnnotationTemplate],
-		Incarnation:          instance.ParseIncarnation(o.GetAnnotations()[naming.AnnotationIncarnation]),
-		Generation:           number(o.Object, "metadata", "generation"),
-		ObservedGeneration:   number(o.Object, "status", "observedGeneration"),
-		SpecReplicas:         number(o.Object, "spec", "replicas"),
-		Replicas:             number(o.Object, "status", "replicas"),
-		ReadyReplicas:        number(o.Object, "status", "readyReplicas"),
-		UpdatedReplicas:      number(o.Object, "status", "updatedReplicas"),
-		CurrentRevision:      text(o.Object, "status", "currentRevision"),
-		UpdateRevision:       text(o.Object, "status", "updateRevision"),
+		VolumeClaimTemplates: o.Objects("spec", "volumeClaimTemplates"),
+		Template:             o.Text("metadata", "annotations", naming.AnnotationTemplate),
+		Incarnation:          instance.ParseIncarnation(o.Text("metadata", "annotations", naming.AnnotationIncarnation)),
+		Generation:           o.Number("metadata", "generation"),
+		ObservedGeneration:   o.Number("status", "observedGeneration"),
+		SpecReplicas:         o.Number("spec", "replicas"),
+		Replicas:             o.Number("status", "replicas"),
+		ReadyReplicas:        o.Number("status", "readyReplicas"),
+		UpdatedReplicas:      o.Number("status", "updatedReplicas"),
+		CurrentRevision:      o.Text("status", "currentRevision"),
+		UpdateRevision:       o.Text("status", "updateRevision"),
 	}
 }
 
 // observeLedger returns the incarnation that a cluster's ledger says is to be.
-func observeLedger(found []*unstructured.Unstructured) *instance.Incarnation {
+func observeLedger(found []*compose.Resource) *instance.Incarnation {
 	if len(found) == 0 {
 		return nil
 	}
-	return instance.ParseIncarnation(text(found[0].Object, "data", instance.IncarnationKey))
+	return instance.ParseIncarnation(found[0].Text("data", instance.IncarnationKey))
 }
 
 // refersToStatefulSet says whether the composite lists a StatefulSet among its objects. It does from the moment an earlier
 // call returned one, also while the StatefulSet itself cannot be seen.
-func refersToStatefulSet(xr *unstructured.Unstructured) bool {
-	refs, _, _ := unstructured.NestedSlice(xr.Object, "spec", "resourceRefs")
-	refsOfV2, _, _ := unstructured.NestedSlice(xr.Object, "spec", "crossplane", "resourceRefs")
-	refs = append(refs, refsOfV2...)
-	return slices.ContainsFunc(refs, func(ref any) bool {
-		r, ok := ref.(map[string]any)
-		return ok && r["kind"] == "StatefulSet"
-	})
+func refersToStatefulSet(xr *compose.Resource) bool {
+	refs := append(xr.Objects("spec", "resourceRefs"), xr.Objects("spec", "crossplane", "resourceRefs")...)
+	return slices.ContainsFunc(refs, func(ref *compose.Resource) bool { return ref.Text("kind") == "StatefulSet" })
 }
 
-func conditionTrue(o *unstructured.Unstructured, kind string) bool {
+func conditionTrue(o *compose.Resource, kind string) bool {
 	return compose.ObserveConditions(o)[kind].Status == string(compose.True)
-}
-
-// number returns a number of untyped content. Requests hold floats, tests hold integers.
-func number(o map[string]any, path ...string) int64 {
-	value, _, _ := unstructured.NestedFieldNoCopy(o, path...)
-	switch n := value.(type) {
-	case int64:
-		return n
-	case float64:
-		return int64(n)
-	}
-	return 0
-}
-
-func text(o map[string]any, path ...string) string {
-	value, _, _ := unstructured.NestedString(o, path...)
-	return value
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
@@ -25,17 +23,17 @@ const (
 // again at once: its cache has not seen yet that the new claim was bound. The two would fight over every object for ever.
 func observeOrphan(in compose.Input) bool {
 	for _, claim := range in.Required[requiredClaim] {
-		name, _, _ := unstructured.NestedString(claim.Object, "spec", "resourceRef", "name")
-		return name != "" && name != in.Composite.GetName()
+		name := claim.Text("spec", "resourceRef", "name")
+		return name != "" && name != in.Composite.Text("metadata", "name")
 	}
 	return false
 }
 
 // orphan is the output of a composite whose claim has another one: it wants nothing, so that the other gets all. One that
 // has a StatefulSet is never treated so.
-func orphan(c cluster, xr *unstructured.Unstructured, now time.Time) compose.Output {
+func orphan(c cluster, xr *compose.Resource, now time.Time) compose.Output {
 	again := callAgain
-	if now.Sub(xr.GetCreationTimestamp().Time) < orphanSettled {
+	if now.Sub(xr.Time("metadata", "creationTimestamp")) < orphanSettled {
 		again = orphanAgain
 	}
 	return compose.Output{

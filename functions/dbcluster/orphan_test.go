@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
@@ -11,20 +12,21 @@ import (
 )
 
 func TestOrphan(t *testing.T) {
-	boundTo := func(composite string) []*unstructured.Unstructured {
-		return []*unstructured.Unstructured{{Object: map[string]any{"spec": map[string]any{"resourceRef": map[string]any{"name": composite}}}}}
+	boundTo := func(composite string) []*compose.Resource {
+		claim := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"resourceRef": map[string]any{"name": composite}}}}
+		return []*compose.Resource{functiontest.Resource(t, claim)}
 	}
 	cases := map[string]struct {
 		reason string
 		from   string // The case that the input is taken from.
-		claim  []*unstructured.Unstructured
+		claim  []*compose.Resource
 		young  bool
 		orphan bool
 		again  time.Duration
 	}{
 		"Bound":      {reason: "The claim's own composite wants all.", from: "material-seen", claim: boundTo("demo-x7k2p")},
 		"Unbound":    {reason: "A claim that is not bound yet has no other composite.", from: "material-seen", claim: boundTo("")},
-		"NotThere":   {reason: "A claim that cannot be seen has none either.", from: "material-seen", claim: []*unstructured.Unstructured{}},
+		"NotThere":   {reason: "A claim that cannot be seen has none either.", from: "material-seen", claim: []*compose.Resource{}},
 		"NotLooked":  {reason: "What was not looked up is not known.", from: "material-seen"},
 		"Other":      {reason: "A second composite wants nothing, so that the first gets all.", from: "material-seen", claim: boundTo("demo-abcde"), orphan: true, again: callAgain},
 		"OtherYoung": {reason: "The claim that is seen at first may be an older one.", from: "material-seen", claim: boundTo("demo-abcde"), young: true, orphan: true, again: orphanAgain},
@@ -40,9 +42,7 @@ func TestOrphan(t *testing.T) {
 				in.Required[requiredClaim] = tc.claim
 			}
 			if tc.young {
-				if err := unstructured.SetNestedField(in.Composite.Object, in.Now.Add(-time.Second).Format(time.RFC3339), "metadata", "creationTimestamp"); err != nil {
-					t.Fatal(err)
-				}
+				in.Composite.Object("metadata").Fields["creationTimestamp"] = structpb.NewStringValue(in.Now.Add(-time.Second).Format(time.RFC3339))
 			}
 			out, err := Compose(in)
 			if err != nil {

@@ -65,7 +65,7 @@ type plan struct {
 	Ordered bool
 
 	// VolumeClaimTemplates are the observed ones, which cannot be changed. Nil when there are none yet.
-	VolumeClaimTemplates []any
+	VolumeClaimTemplates []*compose.Resource
 
 	// Verdicts are about the credentials, the certificate and the parameters, in this order.
 	Verdicts []verdict

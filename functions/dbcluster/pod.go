@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apimetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -146,30 +145,30 @@ func schedule(spec *applycorev1.PodSpecApplyConfiguration, c cluster) error {
 		}
 		spec.WithTolerations(toleration)
 	}
-	affinity := corev1.Affinity{NodeAffinity: s.NodeAffinity, PodAffinity: s.PodAffinity, PodAntiAffinity: s.PodAntiAffinity}
-	if affinity.PodAntiAffinity == nil {
-		affinity.PodAntiAffinity = apart(c)
+	given := corev1.Affinity{NodeAffinity: s.NodeAffinity, PodAffinity: s.PodAffinity, PodAntiAffinity: s.PodAntiAffinity}
+	affinity := applycorev1.Affinity()
+	if given != (corev1.Affinity{}) {
+		if err := convert(given, affinity); err != nil {
+			return fmt.Errorf("cannot use the affinity of schedulingConfig: %w", err)
+		}
 	}
-	configuration := applycorev1.Affinity()
-	if err := convert(affinity, configuration); err != nil {
-		return fmt.Errorf("cannot use the affinity of schedulingConfig: %w", err)
+	if given.PodAntiAffinity == nil {
+		affinity.WithPodAntiAffinity(apart(c))
 	}
-	spec.WithAffinity(configuration)
+	spec.WithAffinity(affinity)
 	return nil
 }
 
 // apart spreads the instances over nodes, and over zones where there are some. Where there are too few, several share one:
 // a standby beside the primary still survives its crash. It is the same for any number of instances, because a change of it
 // restarts them.
-func apart(c cluster) *corev1.PodAntiAffinity {
-	from := func(topology string, weight int32) corev1.WeightedPodAffinityTerm {
-		return corev1.WeightedPodAffinityTerm{Weight: weight, PodAffinityTerm: corev1.PodAffinityTerm{
-			TopologyKey: topology, LabelSelector: &apimetav1.LabelSelector{MatchLabels: c.Selector()},
-		}}
+func apart(c cluster) *applycorev1.PodAntiAffinityApplyConfiguration {
+	from := func(topology string, weight int32) *applycorev1.WeightedPodAffinityTermApplyConfiguration {
+		return applycorev1.WeightedPodAffinityTerm().WithWeight(weight).
+			WithPodAffinityTerm(applycorev1.PodAffinityTerm().WithTopologyKey(topology).WithLabelSelector(selector(c)))
 	}
-	return &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
-		from(corev1.LabelHostname, 100), from(corev1.LabelTopologyZone, 50),
-	}}
+	return applycorev1.PodAntiAffinity().WithPreferredDuringSchedulingIgnoredDuringExecution(
+		from(corev1.LabelHostname, 100), from(corev1.LabelTopologyZone, 50))
 }
 
 // convert writes one of the API's types as its apply configuration. Both have the same JSON.

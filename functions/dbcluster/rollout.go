@@ -271,7 +271,7 @@ func orUnknown(s string) string {
 }
 
 // ready returns the objects with whether each is seen to be what it should be.
-func ready(contents map[string]map[string]any, seen facts, r rollout) map[string]compose.Object {
+func ready(contents map[string]any, seen facts, r rollout) map[string]compose.Object {
 	objects := make(map[string]compose.Object, len(contents))
 	for name, content := range contents {
 		isReady := seen.Present[name]

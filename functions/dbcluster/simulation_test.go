@@ -65,27 +65,36 @@ primarySpec:
 `
 
 // call composes with the given view of the control plane and applies what comes out.
-func (w *world) call(observed map[string]*unstructured.Unstructured, required map[string][]*unstructured.Unstructured) (compose.Output, []string, []string) {
+func (w *world) call(observed map[string]*unstructured.Unstructured, required map[string][]*compose.Resource) (compose.Output, []string, []string) {
 	w.t.Helper()
 	w.calls++
-	looked := map[string][]*unstructured.Unstructured{requiredPlans: nil} // There is none.
-	maps.Copy(looked, required)
-	out, err := Compose(compose.Input{
-		Composite: w.xr, Observed: observed, Required: looked, Config: functiontest.Config(), Now: w.now, Rand: w.rand,
-	})
+	in := compose.Input{
+		Composite: functiontest.Resource(w.t, w.xr), Observed: functiontest.Resources(w.t, observed),
+		Required: map[string][]*compose.Resource{requiredPlans: nil}, // There is none.
+		Config:   functiontest.Config(w.t), Now: w.now, Rand: w.rand,
+	}
+	maps.Copy(in.Required, required)
+	out, err := Compose(in)
 	if err != nil {
 		w.t.Fatalf("call %d: %v", w.calls, err)
 	}
-	refused, deleted := w.plane.Apply(observed, out)
+	refused, deleted := w.plane.Apply(w.t, observed, out)
 	w.refer(out)
 	return out, refused, deleted
+}
+
+// object returns an object that exists as a composer sees it, or nil.
+func (w *world) object(name string) *compose.Resource {
+	w.t.Helper()
+	return functiontest.Resource(w.t, w.plane.Objects[name])
 }
 
 // refer writes the composite's references, as Crossplane does before it applies anything.
 func (w *world) refer(out compose.Output) {
 	refs := make([]any, 0, len(out.Objects))
 	for _, o := range out.Objects {
-		refs = append(refs, map[string]any{"apiVersion": o.Content["apiVersion"], "kind": o.Content["kind"]})
+		content := functiontest.Content(w.t, o.Content)
+		refs = append(refs, map[string]any{"apiVersion": content["apiVersion"], "kind": content["kind"]})
 	}
 	if err := unstructured.SetNestedSlice(w.xr.Object, refs, "spec", "resourceRefs"); err != nil {
 		w.t.Fatal(err)
@@ -104,7 +113,7 @@ func (w *world) settle() {
 	if !ok {
 		return
 	}
-	replicas := number(set.Object, "spec", "replicas")
+	replicas := w.object(naming.ObjectStatefulSet).Number("spec", "replicas")
 	w.plane.SetStatus(naming.ObjectStatefulSet, map[string]any{
 		"observedGeneration": set.GetGeneration(), "replicas": replicas, "readyReplicas": replicas,
 		"updatedReplicas": replicas, "currentRevision": "demo-1", "updateRevision": "demo-1",
@@ -112,7 +121,7 @@ func (w *world) settle() {
 	if replicas == 0 {
 		return
 	}
-	config := observeConfig(w.plane.Objects[naming.ObjectConfig])
+	config := observeConfig(w.object(naming.ObjectConfig))
 	report, err := json.Marshal(instance.Report{
 		Pod: "uid-0", Node: "node-1", Incarnation: w.running(), Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1,
 		ServerVersion: "15.20", SystemIdentifier: "7300000000000000000", ParametersHash: config.ParametersHash,
@@ -141,10 +150,9 @@ func TestCreation(t *testing.T) {
 	w.settle()
 	done, _, _ := w.call(w.plane.Observed(), nil)
 
-	state, _, _ := unstructured.NestedString(done.Status, "rollout", "state")
-	message, _, _ := unstructured.NestedString(done.Status, "rollout", "message")
-	if state != "Complete" || done.Status["phase"] != "Running" {
-		t.Errorf("settled: rollout is %s (%s) and phase %s, want Complete and Running", state, message, done.Status["phase"])
+	status := shown(t, done)
+	if status.Rollout.State != "Complete" || status.Phase != "Running" {
+		t.Errorf("settled: rollout is %s (%s) and phase %s, want Complete and Running", status.Rollout.State, status.Rollout.Message, status.Phase)
 	}
 	for name, o := range done.Objects {
 		if !o.Ready {
@@ -163,7 +171,7 @@ func TestRepeatedCalls(t *testing.T) {
 	want, _, _ := w.call(w.plane.Observed(), nil)
 	for i := range 10 {
 		got, refused, deleted := w.call(w.plane.Observed(), nil)
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(dump(t, want), dump(t, got)); diff != "" {
 			t.Fatalf("call %d differs (-first +this):\n%s", i+1, diff)
 		}
 		if len(refused)+len(deleted) > 0 {
@@ -248,18 +256,18 @@ func (w *world) checkSecrets(step int, authority, credentials *any) {
 			w.t.Fatalf("step %d: the Secret %s changed:\n%s", step, name, diff)
 		}
 	}
-	generated := observeCredentials(w.plane.Objects[naming.ObjectCredentials])
-	if admin := compose.SecretData(w.plane.Objects[naming.ObjectAdmin]); admin != nil && string(admin[instance.KeyAdminPassword]) != generated.Admin {
+	generated := observeCredentials(w.object(naming.ObjectCredentials))
+	if admin := compose.SecretData(w.object(naming.ObjectAdmin)); admin != nil && string(admin[instance.KeyAdminPassword]) != generated.Admin {
 		w.t.Fatalf("step %d: the administrator's password is not the generated one", step)
 	}
-	if data := compose.SecretData(w.plane.Objects[naming.ObjectCertificate]); data != nil {
+	if data := compose.SecretData(w.object(naming.ObjectCertificate)); data != nil {
 		pair := tls.Pair{Certificate: data[instance.KeyCertificate], Key: data[instance.KeyPrivateKey]}
-		ca := observeAuthority(w.plane.Objects[naming.ObjectAuthority])
+		ca := observeAuthority(w.object(naming.ObjectAuthority))
 		notBefore, _, err := tls.Validity(pair.Certificate)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if err := tls.CheckLeaf(pair, ca.Certificate, []string{"demo-rw.shop.svc"}, notBefore); err != nil {
+		if err := tls.CheckLeaf(pair, ca.Certificate, []string{"demo-rw.shop.svc"}, notBefore, nil); err != nil {
 			w.t.Fatalf("step %d: the certificate is not the authority's: %v", step, err)
 		}
 	}
@@ -274,11 +282,19 @@ func (w *world) checkConverges() {
 		out, _, _ = w.call(w.plane.Observed(), nil)
 		w.settle()
 	}
-	state, _, _ := unstructured.NestedString(out.Status, "rollout", "state")
-	if state != "Complete" {
-		message, _, _ := unstructured.NestedString(out.Status, "rollout", "message")
-		w.t.Fatalf("the rollout is %s at the end: %s", state, message)
+	if rollout := shown(w.t, out).Rollout; rollout.State != "Complete" {
+		w.t.Fatalf("the rollout is %s at the end: %s", rollout.State, rollout.Message)
 	}
+}
+
+// shown returns the status in an output.
+func shown(t *testing.T, out compose.Output) *shownStatus {
+	t.Helper()
+	status, ok := out.Status.(*shownStatus)
+	if !ok {
+		t.Fatalf("the status is a %T", out.Status)
+	}
+	return status
 }
 
 func dump(t *testing.T, value any) string {

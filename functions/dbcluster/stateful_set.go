@@ -9,7 +9,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apimetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	applyappsv1 "k8s.io/client-go/applyconfigurations/apps/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -21,7 +20,7 @@ import (
 
 // statefulSet runs the instances. Its Pod template says nothing of what can change in a running instance (parameters,
 // passwords, certificates, the size of the disk): a change of the template restarts every Pod.
-func statefulSet(c cluster, p plan) (content map[string]any, mark string, err error) {
+func statefulSet(c cluster, p plan) (content any, mark string, err error) {
 	template, err := podTemplate(c)
 	if err != nil {
 		return nil, "", err
@@ -46,12 +45,26 @@ func statefulSet(c cluster, p plan) (content map[string]any, mark string, err er
 			WithTemplate(template).
 			WithVolumeClaimTemplates(dataVolume(c)))
 
-	content, err = compose.Content(set)
-	if err != nil || len(p.VolumeClaimTemplates) == 0 {
-		return content, mark, err
+	if len(p.VolumeClaimTemplates) == 0 {
+		return set, mark, nil
 	}
-	// The templates of an existing StatefulSet cannot be changed: they are given as they are, and the agents grow the disks.
-	return content, mark, unstructured.SetNestedSlice(content, p.VolumeClaimTemplates, "spec", "volumeClaimTemplates")
+	return &existingStatefulSet{
+		StatefulSetApplyConfiguration: set,
+		Spec:                          existingStatefulSetSpec{set.Spec, p.VolumeClaimTemplates},
+	}, mark, nil
+}
+
+// An existingStatefulSet has the templates of its volumes as they are: they cannot be changed, and the agents grow the disks.
+type existingStatefulSet struct {
+	*applyappsv1.StatefulSetApplyConfiguration `json:",inline"`
+
+	Spec existingStatefulSetSpec `json:"spec"`
+}
+
+type existingStatefulSetSpec struct {
+	*applyappsv1.StatefulSetSpecApplyConfiguration `json:",inline"`
+
+	VolumeClaimTemplates []*compose.Resource `json:"volumeClaimTemplates"`
 }
 
 // updateStrategy leaves the order of a rolling update to the primary's agent where there is an order to keep.

@@ -2,14 +2,12 @@ package dbcluster
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
@@ -28,15 +26,23 @@ const (
 	expiryWarning = 14 * 24 * time.Hour
 )
 
+// A shownStatus shows the spec as it was given, without encoding it again.
+type shownStatus struct {
+	*v1alpha1.DBClusterStatus `json:",inline"`
+
+	Rollout shownRollout `json:"rollout"`
+}
+
+type shownRollout struct {
+	*v1alpha1.RolloutStatus `json:",inline"`
+
+	ObservedSpec *compose.Resource `json:"observedSpec"`
+}
+
 // status explains the cluster to people. It decides nothing.
-func status(c cluster, seen facts, p plan, r rollout, primaries succession, now time.Time) (map[string]any, error) {
-	given, err := json.Marshal(c.Given)
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode the spec: %w", err)
-	}
-	s := v1alpha1.DBClusterStatus{
+func status(c cluster, seen facts, p plan, r rollout, primaries succession, now time.Time) *shownStatus {
+	s := &v1alpha1.DBClusterStatus{
 		Phase:             phase(c, seen, p, r),
-		Rollout:           &v1alpha1.RolloutStatus{State: r.State, Message: r.Message, ObservedSpec: runtime.RawExtension{Raw: given}},
 		Endpoints:         endpoints(c),
 		Instances:         instanceStatuses(c, seen),
 		LastKnownPrimary:  primaries.Known,
@@ -60,7 +66,7 @@ func status(c cluster, seen facts, p plan, r rollout, primaries succession, now 
 		s.Parameters = &v1alpha1.ParametersStatus{InForce: leader.Parameters, LastChange: string(leader.AppliedBy)}
 		s.Durability = durability(c, leader.Report)
 	}
-	return compose.Content(&s)
+	return &shownStatus{s, shownRollout{&v1alpha1.RolloutStatus{State: r.State, Message: r.Message}, c.Given}}
 }
 
 func endpoints(c cluster) *v1alpha1.EndpointsStatus {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
@@ -24,19 +23,16 @@ type succession struct {
 }
 
 // observeSuccession returns what the composite's own status says. What it does not say is not known.
-func observeSuccession(xr *unstructured.Unstructured) succession {
+func observeSuccession(xr *compose.Resource) succession {
 	s := succession{}
-	status, _, _ := unstructured.NestedMap(xr.Object, "status")
-	if known, ok := status["lastKnownPrimary"].(map[string]any); ok && text(known, "name") != "" {
-		s.Known = &v1alpha1.KnownPrimary{Name: text(known, "name"), Timeline: int(number(known, "timeline"))}
+	if known := xr.Object("status", "lastKnownPrimary"); known.Text("name") != "" {
+		s.Known = &v1alpha1.KnownPrimary{Name: known.Text("name"), Timeline: int(known.Number("timeline"))}
 	}
-	if last, ok := status["lastFailover"].(map[string]any); ok {
-		at, err := time.Parse(time.RFC3339, text(last, "time"))
-		if err == nil {
-			s.Last = &v1alpha1.FailoverRecord{
-				OldPrimary: text(last, "oldPrimary"), NewPrimary: text(last, "newPrimary"),
-				Timeline: int(number(last, "timeline")), Time: metav1.NewTime(at),
-			}
+	last := xr.Object("status", "lastFailover")
+	if at := last.Time("time"); !at.IsZero() {
+		s.Last = &v1alpha1.FailoverRecord{
+			OldPrimary: last.Text("oldPrimary"), NewPrimary: last.Text("newPrimary"),
+			Timeline: int(last.Number("timeline")), Time: metav1.NewTime(at),
 		}
 	}
 	return s

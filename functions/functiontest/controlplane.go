@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -55,7 +56,8 @@ func (p *ControlPlane) Lagging(r *rand.Rand) map[string]*unstructured.Unstructur
 }
 
 // Apply makes the desired state so, and returns the names of the objects that were refused and of those that were deleted.
-func (p *ControlPlane) Apply(observed map[string]*unstructured.Unstructured, out compose.Output) (refused, deleted []string) {
+func (p *ControlPlane) Apply(t testing.TB, observed map[string]*unstructured.Unstructured, out compose.Output) (refused, deleted []string) {
+	t.Helper()
 	p.Before = p.Observed()
 	for name := range observed {
 		if _, wanted := out.Objects[name]; !wanted {
@@ -66,7 +68,7 @@ func (p *ControlPlane) Apply(observed map[string]*unstructured.Unstructured, out
 	p.Refs = map[string]bool{}
 	for name, object := range out.Objects {
 		p.Refs[name] = true
-		if !p.write(name, object.Content) {
+		if !p.write(name, &unstructured.Unstructured{Object: Content(t, object.Content)}) {
 			refused = append(refused, name)
 		}
 	}
@@ -76,9 +78,7 @@ func (p *ControlPlane) Apply(observed map[string]*unstructured.Unstructured, out
 }
 
 // write applies one object and says whether that was allowed.
-func (p *ControlPlane) write(name string, content map[string]any) bool {
-	// A deep copy keeps what the composer does to its own content afterwards out of the control plane.
-	desired := (&unstructured.Unstructured{Object: content}).DeepCopy()
+func (p *ControlPlane) write(name string, desired *unstructured.Unstructured) bool {
 	existing, ok := p.Objects[name]
 	if !ok {
 		meta(desired)["generation"] = int64(1)

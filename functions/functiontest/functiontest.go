@@ -4,6 +4,7 @@ package functiontest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -49,10 +51,10 @@ func Load(t testing.TB, dir string) compose.Input {
 		t.Fatalf("%s/xr.yaml holds %d objects, want one", dir, len(composites))
 	}
 	in := compose.Input{
-		Composite: composites[0],
-		Observed:  map[string]*unstructured.Unstructured{},
-		Required:  map[string][]*unstructured.Unstructured{},
-		Config:    Config(),
+		Composite: Resource(t, composites[0]),
+		Observed:  map[string]*compose.Resource{},
+		Required:  map[string][]*compose.Resource{},
+		Config:    Config(t),
 		Now:       Now(),
 		Rand:      Rand(1),
 	}
@@ -61,7 +63,7 @@ func Load(t testing.TB, dir string) compose.Input {
 		if name == "" {
 			t.Fatalf("%s/observed.yaml: %s %s lacks the annotation %s", dir, o.GetKind(), o.GetName(), AnnotationName)
 		}
-		in.Observed[name] = o
+		in.Observed[name] = Resource(t, o)
 	}
 	for _, o := range Objects(t, filepath.Join(dir, "required.yaml")) {
 		name := o.GetAnnotations()[AnnotationRequired]
@@ -69,18 +71,56 @@ func Load(t testing.TB, dir string) compose.Input {
 			in.Required[name] = nil // Looked up, and not there.
 			continue
 		}
-		in.Required[name] = append(in.Required[name], o)
+		in.Required[name] = append(in.Required[name], Resource(t, o))
 	}
 	return in
 }
 
 // Config is the platform's input in tests.
-func Config() map[string]any {
-	return map[string]any{
+func Config(t testing.TB) *compose.Resource {
+	t.Helper()
+	return Resource(t, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "xdbcluster.io/v1alpha1",
 		"kind":       "PlatformDefaults",
 		"images":     map[string]any{"15": "registry.example.org/postgresql:15", "17": "registry.example.org/postgresql:17"},
+	}})
+}
+
+// Resource returns an object as a composer sees it. There is none of nil.
+func Resource(t testing.TB, o *unstructured.Unstructured) *compose.Resource {
+	t.Helper()
+	if o == nil {
+		return nil
 	}
+	s, err := structpb.NewStruct(o.Object)
+	if err != nil {
+		t.Fatalf("cannot convert %s: %v", o.GetName(), err)
+	}
+	return (*compose.Resource)(s)
+}
+
+// Resources returns objects as a composer sees them.
+func Resources(t testing.TB, objects map[string]*unstructured.Unstructured) map[string]*compose.Resource {
+	t.Helper()
+	resources := make(map[string]*compose.Resource, len(objects))
+	for name, o := range objects {
+		resources[name] = Resource(t, o)
+	}
+	return resources
+}
+
+// Content returns what is in an object or a status that a composer returned, as the API server would read it.
+func Content(t testing.TB, typed any) map[string]any {
+	t.Helper()
+	b, err := json.Marshal(typed)
+	if err != nil {
+		t.Fatalf("cannot encode %T: %v", typed, err)
+	}
+	var content map[string]any
+	if err := json.Unmarshal(b, &content); err != nil {
+		t.Fatalf("%T is no object: %v", typed, err)
+	}
+	return content
 }
 
 // Objects reads a file of YAML documents. A file that does not exist holds none.

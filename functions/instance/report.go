@@ -156,10 +156,9 @@ type Incident struct {
 }
 
 // ParseReports returns the reports in the data of a ConfigMap by the names of their Pods. One that cannot be read says nothing.
-func ParseReports(data map[string]any) map[string]Report {
+func ParseReports(data map[string]string) map[string]Report {
 	reports := make(map[string]Report, len(data))
-	for pod, value := range data {
-		text, _ := value.(string)
+	for pod, text := range data {
 		var report Report
 		if err := json.Unmarshal([]byte(text), &report); err == nil {
 			reports[pod] = report

@@ -3,11 +3,9 @@
 package jobs
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	applybatchv1 "k8s.io/client-go/applyconfigurations/batch/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
@@ -21,7 +19,7 @@ import (
 // Seen is what is seen of a Job and its rights.
 type Seen struct {
 	// Job as it is, when it was made, and whether it has given up. Nil when there is none.
-	Job     *unstructured.Unstructured
+	Job     *compose.Resource
 	Created time.Time
 	Failed  bool
 
@@ -45,20 +43,15 @@ func Observe(in compose.Input) Seen {
 		Permitted: in.Observed[naming.ObjectServiceAccount] != nil && in.Observed[naming.ObjectRoleBinding] != nil,
 	}
 	if s.Job != nil {
-		s.Created = s.Job.GetCreationTimestamp().Time
+		s.Created = s.Job.Time("metadata", "creationTimestamp")
 	}
 	return s
 }
 
 // has says whether a condition of a Job is true.
-func has(job *unstructured.Unstructured, condition string) bool {
-	if job == nil {
-		return false
-	}
-	conditions, _, _ := unstructured.NestedSlice(job.Object, "status", "conditions")
-	return slices.ContainsFunc(conditions, func(item any) bool {
-		c, ok := item.(map[string]any)
-		return ok && c["type"] == condition && c["status"] == "True"
+func has(job *compose.Resource, condition string) bool {
+	return slices.ContainsFunc(job.Objects("status", "conditions"), func(c *compose.Resource) bool {
+		return c.Text("type") == condition && c.Text("status") == "True"
 	})
 }
 
@@ -73,23 +66,16 @@ type Instances struct {
 }
 
 // ObserveInstances returns nil when the StatefulSet is not one of ours.
-func ObserveInstances(set *unstructured.Unstructured) *Instances {
-	i := &Instances{Incarnation: instance.ParseIncarnation(set.GetAnnotations()[naming.AnnotationIncarnation]).Scope()}
-	path := []string{"spec", "template", "spec"}
-	containers, _, _ := unstructured.NestedSlice(set.Object, append(path, "containers")...)
-	for _, item := range containers {
-		if c, ok := item.(map[string]any); ok && c["name"] == pods.ContainerDatabase {
-			i.Image, _ = c["image"].(string)
+func ObserveInstances(set *compose.Resource) *Instances {
+	i := &Instances{Incarnation: instance.ParseIncarnation(set.Text("metadata", "annotations", naming.AnnotationIncarnation)).Scope()}
+	pod := set.Object("spec", "template", "spec")
+	for _, container := range pod.Objects("containers") {
+		if container.Text("name") == pods.ContainerDatabase {
+			i.Image = container.Text("image")
 		}
 	}
-	volumes, _, _ := unstructured.NestedSlice(set.Object, append(path, "volumes")...)
-	for _, item := range volumes {
-		v, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		secret, _, _ := unstructured.NestedString(v, "secret", "secretName")
-		switch v["name"] {
+	for _, volume := range pod.Objects("volumes") {
+		switch secret := volume.Text("secret", "secretName"); volume.Text("name") {
 		case pods.VolumeTLS:
 			i.Certificate = secret
 		case pods.VolumeCredentials:
@@ -104,26 +90,23 @@ func ObserveInstances(set *unstructured.Unstructured) *Instances {
 
 // Objects returns the desired form of a Job's surroundings: the ConfigMap that it reports in, which has no data here because
 // the Job writes it, and its rights, as long as it is to have any.
-func Objects(o naming.Operation, seen Seen, rights []*applyrbacv1.PolicyRuleApplyConfiguration) (map[string]compose.Object, error) {
-	shapes := map[string]any{naming.ObjectReport: applycorev1.ConfigMap(o.Objects(), o.Namespace).WithLabels(o.Labels())}
+func Objects(o naming.Operation, seen Seen, rights []*applyrbacv1.PolicyRuleApplyConfiguration) map[string]compose.Object {
+	objects := map[string]compose.Object{
+		naming.ObjectReport: ready(applycorev1.ConfigMap(o.Objects(), o.Namespace).WithLabels(o.Labels())),
+	}
 	if len(rights) > 0 {
-		shapes[naming.ObjectServiceAccount] = applycorev1.ServiceAccount(o.Objects(), o.Namespace).
-			WithLabels(o.Labels()).WithAutomountServiceAccountToken(false)
-		shapes[naming.ObjectRole] = applyrbacv1.Role(o.Objects(), o.Namespace).WithLabels(o.Labels()).WithRules(rights...)
+		objects[naming.ObjectServiceAccount] = ready(applycorev1.ServiceAccount(o.Objects(), o.Namespace).
+			WithLabels(o.Labels()).WithAutomountServiceAccountToken(false))
+		objects[naming.ObjectRole] = ready(applyrbacv1.Role(o.Objects(), o.Namespace).WithLabels(o.Labels()).WithRules(rights...))
 	}
 	if len(rights) > 0 && seen.Granted {
-		shapes[naming.ObjectRoleBinding] = roleBinding(o)
+		objects[naming.ObjectRoleBinding] = ready(roleBinding(o))
 	}
-	contents := make(map[string]compose.Object, len(shapes)+1)
-	for name, shape := range shapes {
-		content, err := compose.Content(shape)
-		if err != nil {
-			return nil, fmt.Errorf("cannot shape object %q: %w", name, err)
-		}
-		contents[name] = compose.Object{Content: content, Ready: true}
-	}
-	return contents, nil
+	return objects
 }
+
+// ready returns an object that nothing waits for.
+func ready(content any) compose.Object { return compose.Object{Content: content, Ready: true} }
 
 func roleBinding(o naming.Operation) *applyrbacv1.RoleBindingApplyConfiguration {
 	return applyrbacv1.RoleBinding(o.Objects(), o.Namespace).
@@ -134,45 +117,33 @@ func roleBinding(o naming.Operation) *applyrbacv1.RoleBindingApplyConfiguration 
 
 // Existing returns the desired form of a Job that is there: as it is, because its template cannot change, and the cluster's
 // image may.
-func Existing(o naming.Operation, job *unstructured.Unstructured) (compose.Object, error) {
-	spec, _, err := unstructured.NestedMap(job.Object, "spec")
-	if err != nil {
-		return compose.Object{}, fmt.Errorf("cannot read the Job: %w", err)
-	}
-	labels := map[string]any{}
-	for key, value := range o.Labels() {
-		labels[key] = value
-	}
-	return compose.Object{Ready: true, Content: map[string]any{
+func Existing(o naming.Operation, job *compose.Resource) compose.Object {
+	return ready(map[string]any{
 		"apiVersion": "batch/v1", "kind": "Job",
-		"metadata": map[string]any{"name": o.Objects(), "namespace": o.Namespace, "labels": labels},
-		"spec":     spec,
-	}}, nil
+		"metadata": map[string]any{"name": o.Objects(), "namespace": o.Namespace, "labels": o.Labels()},
+		"spec":     job.Object("spec"),
+	})
 }
 
 // New returns the desired form of a Job that is to be made: its Pod, which may talk to the cluster's instances, is started
 // again as often as attempts says.
-func New(o naming.Operation, c naming.Cluster, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
+func New(o naming.Operation, c naming.Cluster, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) compose.Object {
 	labels := o.Labels()
 	labels[naming.LabelOperation] = c.Name
 	return job(o, labels, attempts, spec)
 }
 
 // NewApart is New for a Pod that has nothing to do with the cluster's instances.
-func NewApart(o naming.Operation, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
+func NewApart(o naming.Operation, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) compose.Object {
 	return job(o, o.Labels(), attempts, spec)
 }
 
-func job(o naming.Operation, labels map[string]string, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) (compose.Object, error) {
-	content, err := compose.Content(applybatchv1.Job(o.Objects(), o.Namespace).
+func job(o naming.Operation, labels map[string]string, attempts int32, spec *applycorev1.PodSpecApplyConfiguration) compose.Object {
+	return ready(applybatchv1.Job(o.Objects(), o.Namespace).
 		WithLabels(o.Labels()).
 		WithSpec(applybatchv1.JobSpec().
 			WithBackoffLimit(attempts).
 			WithTemplate(applycorev1.PodTemplateSpec().WithLabels(labels).WithSpec(spec))))
-	if err != nil {
-		return compose.Object{}, fmt.Errorf("cannot shape the Job: %w", err)
-	}
-	return compose.Object{Ready: true, Content: content}, nil
 }
 
 // Rule returns the right to do something with objects of the core group by their names.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
@@ -36,15 +35,12 @@ type request struct {
 	Acknowledged bool
 }
 
-func decode(xr *unstructured.Unstructured) (request, error) {
+func decode(xr *compose.Resource) (request, error) {
 	claim, err := compose.ClaimOf(xr)
 	if err != nil {
 		return request{}, err
 	}
-	given, err := compose.Spec(xr)
-	if err != nil {
-		return request{}, err
-	}
+	given := compose.Spec(xr)
 	task := instance.Operation{Kind: kindOf(xr), Name: claim.Name}
 	r := request{Operation: naming.Operation{Namespace: claim.Namespace, Kind: strings.ToLower(task.Kind), Name: claim.Name}}
 	if task.Kind == v1alpha1.KindRestore {
@@ -60,8 +56,8 @@ func decode(xr *unstructured.Unstructured) (request, error) {
 }
 
 // kindOf returns the kind of a composite's claim.
-func kindOf(xr *unstructured.Unstructured) string {
-	switch xr.GetKind() {
+func kindOf(xr *compose.Resource) string {
+	switch xr.Text("kind") {
 	case v1alpha1.KindXSwitchover:
 		return v1alpha1.KindSwitchover
 	case v1alpha1.KindXRestore:
@@ -71,12 +67,12 @@ func kindOf(xr *unstructured.Unstructured) string {
 }
 
 // promotionTask is that of a Switchover or a Failover.
-func promotionTask(task instance.Operation, given map[string]any) (_ instance.Operation, acknowledged bool, err error) {
+func promotionTask(task instance.Operation, given *compose.Resource) (_ instance.Operation, acknowledged bool, err error) {
 	spec := v1alpha1.FailoverSpec{}
 	if task.Kind == v1alpha1.KindSwitchover {
-		err = compose.Decode(given, &spec.OperationSpec)
+		err = given.Decode(&spec.OperationSpec)
 	} else {
-		err = compose.Decode(given, &spec)
+		err = given.Decode(&spec)
 	}
 	if err != nil {
 		return task, false, err
@@ -90,9 +86,9 @@ func promotionTask(task instance.Operation, given map[string]any) (_ instance.Op
 }
 
 // restoreTask is that of a Restore.
-func restoreTask(task instance.Operation, namespace string, given map[string]any) (_ instance.Operation, acknowledged bool, err error) {
+func restoreTask(task instance.Operation, namespace string, given *compose.Resource) (_ instance.Operation, acknowledged bool, err error) {
 	spec := v1alpha1.InPlaceRestoreSpec{}
-	if err := compose.Decode(given, &spec); err != nil {
+	if err := given.Decode(&spec); err != nil {
 		return task, false, err
 	}
 	if spec.RequestedAt == nil {

@@ -33,20 +33,20 @@ func objects(o request, seen facts, p plan) (map[string]compose.Object, error) {
 	if p.Rights {
 		granted = rights(o)
 	}
-	contents, err := jobs.Objects(o.Operation, seen.Seen, granted)
-	if err != nil || !p.Job {
-		return contents, err
+	contents := jobs.Objects(o.Operation, seen.Seen, granted)
+	if !p.Job {
+		return contents, nil
 	}
 	if seen.Job != nil {
-		contents[naming.ObjectJob], err = jobs.Existing(o.Operation, seen.Job)
-		return contents, err
+		contents[naming.ObjectJob] = jobs.Existing(o.Operation, seen.Job)
+		return contents, nil
 	}
 	spec, err := podSpec(o, *seen.Instances)
 	if err != nil {
 		return nil, err
 	}
-	contents[naming.ObjectJob], err = jobs.New(o.Operation, o.Cluster, attempts, spec)
-	return contents, err
+	contents[naming.ObjectJob] = jobs.New(o.Operation, o.Cluster, attempts, spec)
+	return contents, nil
 }
 
 func rights(o request) []*applyrbacv1.PolicyRuleApplyConfiguration {

@@ -3,8 +3,6 @@ package operation
 import (
 	"encoding/json"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -32,7 +30,7 @@ type facts struct {
 
 func observe(in compose.Input) facts {
 	found, answered := in.Required[requiredInstances]
-	phase, _, _ := unstructured.NestedString(in.Composite.Object, "status", "phase")
+	phase := in.Composite.Text("status", "phase")
 	f := facts{
 		Seen:     jobs.Observe(in),
 		Report:   observeReport(in.Observed[naming.ObjectReport]),
@@ -46,11 +44,11 @@ func observe(in compose.Input) facts {
 }
 
 // observeReport returns what the Job says. What cannot be read says nothing.
-func observeReport(configMap *unstructured.Unstructured) *instance.OperationReport {
+func observeReport(configMap *compose.Resource) *instance.OperationReport {
 	if configMap == nil {
 		return nil
 	}
-	text, _, _ := unstructured.NestedString(configMap.Object, "data", instance.OperationKey)
+	text := configMap.Text("data", instance.OperationKey)
 	report := &instance.OperationReport{}
 	if err := json.Unmarshal([]byte(text), report); err != nil || report.Phase == "" {
 		return nil

@@ -5,8 +5,6 @@
 package operation
 
 import (
-	"fmt"
-
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
 
@@ -25,15 +23,11 @@ func Compose(in compose.Input) (compose.Output, error) {
 	if err != nil {
 		return compose.Output{}, err
 	}
-	status, err := status(o, p)
-	if err != nil {
-		return compose.Output{}, fmt.Errorf("cannot write the status: %w", err)
-	}
 	told := progress(o, p)
 	return compose.Output{
 		Objects:    objects,
 		Incomplete: !p.Ready(o),
-		Status:     status,
+		Status:     status(o, p),
 		Conditions: told.Conditions(),
 		Events:     told.Events(string(seen.Phase)),
 		Requires:   requires(o, seen),

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
@@ -28,7 +27,7 @@ func TestMakePlan(t *testing.T) {
 		return &instance.OperationReport{Phase: phase, Message: "It says so."}
 	}
 	there := &jobs.Instances{Image: "postgresql:17", Certificate: "orders-tls", Credentials: "orders-credentials-1"}
-	job := &unstructured.Unstructured{Object: map[string]any{}}
+	job := &compose.Resource{}
 
 	type args struct {
 		request request
@@ -133,7 +132,7 @@ func TestComposeKeepsJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(in.Observed[naming.ObjectJob].Object["spec"], out.Objects[naming.ObjectJob].Content["spec"]); diff != "" {
+	if diff := cmp.Diff(functiontest.Content(t, in.Observed[naming.ObjectJob])["spec"], functiontest.Content(t, out.Objects[naming.ObjectJob].Content)["spec"]); diff != "" {
 		t.Errorf("the Job would change (-observed +desired):\n%s", diff)
 	}
 	if out.Incomplete != true || out.Requires[requiredInstances] != (compose.Selector{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "shop", Name: "orders"}) {

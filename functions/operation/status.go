@@ -6,28 +6,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
-	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/jobs"
 )
 
 // status shows what the plan says. It decides nothing.
-func status(o request, p plan) (map[string]any, error) {
+func status(o request, p plan) any {
 	r := p.Report
 	if o.Task.Restore != nil {
-		return compose.Content(&v1alpha1.InPlaceRestoreStatus{
+		return &v1alpha1.InPlaceRestoreStatus{
 			Phase: r.Phase, Reason: r.Reason, Message: r.Message,
 			ValidUntil: kubeTime(&o.Task.ValidUntil), StartedAt: kubeTime(r.StartedAt), FinishedAt: kubeTime(r.FinishedAt),
 			Backup: r.Backup, OldIncarnation: r.OldIncarnation, NewIncarnation: r.NewIncarnation, OldDataKeptUntil: kubeTime(r.KeptUntil),
 			NewPrimary: r.NewPrimary, TimelineBefore: r.TimelineBefore, TimelineAfter: r.TimelineAfter,
-		})
+		}
 	}
-	return compose.Content(&v1alpha1.OperationStatus{
+	return &v1alpha1.OperationStatus{
 		Phase: r.Phase, Reason: r.Reason, Message: r.Message,
 		ValidUntil: kubeTime(&o.Task.ValidUntil), StartedAt: kubeTime(r.StartedAt), FinishedAt: kubeTime(r.FinishedAt),
 		OldPrimary: r.OldPrimary, NewPrimary: r.NewPrimary,
 		TimelineBefore: r.TimelineBefore, TimelineAfter: r.TimelineAfter,
 		WritePause: r.WritePause, DataLoss: r.DataLoss,
-	})
+	}
 }
 
 func kubeTime(t *time.Time) *metav1.Time {

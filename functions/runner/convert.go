@@ -7,42 +7,34 @@ import (
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 )
 
 // input returns what a composer gets of a request.
 func input(req *fnv1.RunFunctionRequest) (compose.Input, error) {
-	composite := object(req.GetObserved().GetComposite())
-	if len(composite.Object) == 0 {
+	composite := req.GetObserved().GetComposite().GetResource()
+	if len(composite.GetFields()) == 0 {
 		return compose.Input{}, errors.New("it holds no composite resource")
 	}
 
 	in := compose.Input{
-		Composite: composite,
-		Observed:  make(map[string]*unstructured.Unstructured, len(req.GetObserved().GetResources())),
-		Required:  make(map[string][]*unstructured.Unstructured, len(req.GetRequiredResources())),
-		Config:    req.GetInput().AsMap(),
+		Composite: (*compose.Resource)(composite),
+		Observed:  make(map[string]*compose.Resource, len(req.GetObserved().GetResources())),
+		Required:  make(map[string][]*compose.Resource, len(req.GetRequiredResources())),
+		Config:    (*compose.Resource)(req.GetInput()),
 	}
 	for name, r := range req.GetObserved().GetResources() {
-		in.Observed[name] = object(r)
+		in.Observed[name] = (*compose.Resource)(r.GetResource())
 	}
 	for name, list := range req.GetRequiredResources() {
-		found := make([]*unstructured.Unstructured, 0, len(list.GetItems()))
+		found := make([]*compose.Resource, 0, len(list.GetItems()))
 		for _, r := range list.GetItems() {
-			found = append(found, object(r))
+			found = append(found, (*compose.Resource)(r.GetResource()))
 		}
 		in.Required[name] = found
 	}
 	return in, nil
-}
-
-// object returns a resource without its managed fields, which are most of it and which no composer looks at.
-func object(r *fnv1.Resource) *unstructured.Unstructured {
-	s := r.GetResource()
-	delete(s.GetFields()["metadata"].GetStructValue().GetFields(), "managedFields")
-	return &unstructured.Unstructured{Object: s.AsMap()}
 }
 
 // explain writes what is told to people: it takes effect even when the rest of the response does not.
@@ -64,23 +56,25 @@ func explain(rsp *fnv1.RunFunctionResponse, out compose.Output) {
 }
 
 // desire writes the desired state.
-func desire(rsp *fnv1.RunFunctionResponse, xr *unstructured.Unstructured, out compose.Output) error {
-	status, err := structpb.NewStruct(map[string]any{
-		"apiVersion": xr.GetAPIVersion(), "kind": xr.GetKind(), "status": out.Status,
-	})
+func desire(rsp *fnv1.RunFunctionResponse, xr *compose.Resource, out compose.Output) error {
+	status, err := structOf(out.Status)
 	if err != nil {
 		return fmt.Errorf("cannot convert the status: %w", err)
 	}
 	resources := make(map[string]*fnv1.Resource, len(out.Objects))
 	for name, o := range out.Objects {
-		s, err := structpb.NewStruct(o.Content)
+		s, err := structOf(o.Content)
 		if err != nil {
 			return fmt.Errorf("cannot convert object %q: %w", name, err)
 		}
 		resources[name] = &fnv1.Resource{Resource: s, Ready: ready(o.Ready)}
 	}
 
-	composite := &fnv1.Resource{Resource: status}
+	composite := &fnv1.Resource{Resource: &structpb.Struct{Fields: map[string]*structpb.Value{
+		"apiVersion": structpb.NewStringValue(xr.Text("apiVersion")),
+		"kind":       structpb.NewStringValue(xr.Text("kind")),
+		"status":     structpb.NewStructValue(status),
+	}}}
 	if out.Incomplete {
 		composite.Ready = fnv1.Ready_READY_FALSE
 	}

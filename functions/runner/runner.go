@@ -21,6 +21,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/dbcluster"
 	"github.com/xdbcluster/xdbcluster/functions/operation"
+	"github.com/xdbcluster/xdbcluster/functions/tls"
 )
 
 // A Composer makes the desired state of one kind of composite resource. An error is fatal: nothing of the output but its
@@ -31,9 +32,10 @@ type Composer func(compose.Input) (compose.Output, error)
 type Runner struct {
 	fnv1.UnimplementedFunctionRunnerServiceServer
 
-	log  logging.Logger
-	now  func() time.Time
-	rand io.Reader
+	log     logging.Logger
+	now     func() time.Time
+	rand    io.Reader
+	vouched *tls.Vouched
 }
 
 // An Option changes a Runner.
@@ -51,7 +53,7 @@ func WithRand(rd io.Reader) Option {
 
 // New returns a Runner that logs to log.
 func New(log logging.Logger, o ...Option) *Runner {
-	r := &Runner{log: log, now: time.Now, rand: rand.Reader}
+	r := &Runner{log: log, now: time.Now, rand: rand.Reader, vouched: &tls.Vouched{}}
 	for _, option := range o {
 		option(r)
 	}
@@ -75,9 +77,9 @@ func (r *Runner) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) (r
 		response.Fatal(rsp, fmt.Errorf("cannot read the request: %w", err))
 		return rsp, nil
 	}
-	in.Now, in.Rand = r.now(), r.rand
+	in.Now, in.Rand, in.Vouched = r.now(), r.rand, r.vouched
 
-	composer, err := composerFor(in.Composite.GetKind())
+	composer, err := composerFor(in.Composite.Text("kind"))
 	if err != nil {
 		response.Fatal(rsp, err)
 		return rsp, nil
@@ -86,7 +88,7 @@ func (r *Runner) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) (r
 	out, err := composer(in)
 	explain(rsp, out)
 	if err != nil {
-		r.log.Info("Cannot compose", "composite", in.Composite.GetName(), "error", err.Error())
+		r.log.Info("Cannot compose", "composite", in.Composite.Text("metadata", "name"), "error", err.Error())
 		response.Fatal(rsp, err)
 		return rsp, nil
 	}

@@ -90,7 +90,7 @@ func RenewAt(notBefore, notAfter time.Time) time.Time {
 
 // CheckAuthority says why a pair cannot be used as an authority any more, if so.
 func CheckAuthority(authority Pair, now time.Time) error {
-	certificate, err := parsePair(authority)
+	certificate, err := parseOwn(authority)
 	if err != nil {
 		return err
 	}
@@ -102,18 +102,10 @@ func CheckAuthority(authority Pair, now time.Time) error {
 
 // CheckLeaf says why an instance must not go on with a certificate, if so: the authority does not vouch for it, it lacks a
 // name, its key is another's, or it is due for renewal.
-func CheckLeaf(leaf Pair, authority []byte, dnsNames []string, now time.Time) error {
-	certificate, err := parsePair(leaf)
+func CheckLeaf(leaf Pair, authority []byte, dnsNames []string, now time.Time, vouched *Vouched) error {
+	certificate, err := vouched.verify(leaf, authority)
 	if err != nil {
 		return err
-	}
-	parent, err := parseCertificate(authority)
-	if err != nil {
-		return fmt.Errorf("cannot read the authority's certificate: %w", err)
-	}
-	// Only the signature is checked, not a chain: there is exactly one authority, and this runs on every call.
-	if err := certificate.CheckSignatureFrom(parent); err != nil {
-		return fmt.Errorf("the authority does not vouch for the certificate: %w", err)
 	}
 	for _, name := range dnsNames {
 		if !slices.Contains(certificate.DNSNames, name) {
@@ -202,6 +194,40 @@ func newSerial(rand io.Reader) (*big.Int, error) {
 	}
 	b[0] &= 0x7f // A serial number is positive.
 	return new(big.Int).SetBytes(b), nil
+}
+
+// verify returns the certificate of a pair that an authority vouches for.
+func verify(leaf Pair, authority []byte) (*x509.Certificate, error) {
+	certificate, err := parseOwn(leaf)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := parseCertificate(authority)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the authority's certificate: %w", err)
+	}
+	// Only the signature is checked, not a chain: there is exactly one authority.
+	if err := certificate.CheckSignatureFrom(parent); err != nil {
+		return nil, fmt.Errorf("the authority does not vouch for the certificate: %w", err)
+	}
+	return certificate, nil
+}
+
+// parseOwn returns the certificate of a pair that was made here and whose key belongs to it. It knows the kind of the key, which
+// crypto/tls finds out by trying: that takes longer than all else about a certificate, and this runs on every call.
+func parseOwn(p Pair) (*x509.Certificate, error) {
+	certificate, err := parseCertificate(p.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate cannot be used: %w", err)
+	}
+	key, err := parseKey(p.Key)
+	if err != nil {
+		return nil, fmt.Errorf("the private key cannot be used: %w", err)
+	}
+	if !key.PublicKey.Equal(certificate.PublicKey) {
+		return nil, errors.New("the certificate cannot be used: its private key is another one")
+	}
+	return certificate, nil
 }
 
 // parsePair returns the certificate of a pair whose key belongs to it.

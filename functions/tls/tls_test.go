@@ -57,6 +57,8 @@ func TestCheckLeaf(t *testing.T) {
 	ca, other := authority(t, 1), authority(t, 2)
 	good := leaf(t, ca, "demo-rw.shop.svc", "*.demo-pods")
 	day := 24 * time.Hour
+	remembered := Vouched{}
+	check(t, "It is to be remembered.", CheckLeaf(good, ca.Certificate, nil, now(), &remembered), "")
 
 	cases := map[string]struct {
 		reason string
@@ -78,7 +80,8 @@ func TestCheckLeaf(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			check(t, tc.reason, CheckLeaf(tc.leaf, tc.ca.Certificate, tc.names, tc.now), tc.want)
+			check(t, tc.reason, CheckLeaf(tc.leaf, tc.ca.Certificate, tc.names, tc.now, nil), tc.want)
+			check(t, tc.reason+" So it is when it was right before.", CheckLeaf(tc.leaf, tc.ca.Certificate, tc.names, tc.now, &remembered), tc.want)
 		})
 	}
 }
