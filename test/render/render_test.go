@@ -33,7 +33,6 @@ const (
 	core     = "../../.cache/bin/crossplane-core"
 
 	namespace = "shop"
-
 )
 
 // operated are the goldens of the clusters that the examples of operations are for.
