@@ -159,12 +159,8 @@ const (
 	PlanOfSelf   PlanOwner = "Self"
 )
 
-// RestoreSpec says which database a new cluster begins with, and up to where. Without pointInTime, lsn, xid, name, immediate and
-// backup it is all that was archived.
+// RestoreSpec says which database a new cluster begins with, and up to where.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.pointInTime), has(self.lsn), has(self.xid), has(self.name), has(self.immediate) && self.immediate].filter(given, given).size() <= 1",message="pointInTime, lsn, xid, name and immediate each say up to where to restore: keep one of them"
-// +kubebuilder:validation:XValidation:rule="!has(self.backup) || !(has(self.pointInTime) || has(self.lsn))",message="the backup that a restore to pointInTime or lsn begins with is found by itself: leave out backup, or restore to its end and leave out the other"
-// +kubebuilder:validation:XValidation:rule="!has(self.backup) || !has(self.immediate) || !self.immediate",message="backup alone restores to the end of that backup: leave out immediate, which is for the newest one"
 // +kubebuilder:validation:XValidation:rule="!has(self.sourceNamespace) || (has(self.backupPlanOf) && self.backupPlanOf == 'Self')",message="BackupPlans are looked for in this namespace only: with sourceNamespace, set backupPlanOf to Self and give this DBCluster a BackupPlan with the same location"
 type RestoreSpec struct {
 	// SourceDBCluster is the name of the DBCluster that was backed up. It need not exist any more.
@@ -187,7 +183,17 @@ type RestoreSpec struct {
 	// +optional
 	BackupPlanOf PlanOwner `json:"backupPlanOf,omitempty"`
 
-	// Incarnation of the source's database, as the last part of status.repository.path of a BackupPlan names it. By default the
+	RestoreTarget `json:",inline"`
+}
+
+// RestoreTarget says which state of a database is restored. Without pointInTime, lsn, xid, name, immediate and backup it is all that
+// was archived.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.pointInTime), has(self.lsn), has(self.xid), has(self.name), has(self.immediate) && self.immediate].filter(given, given).size() <= 1",message="pointInTime, lsn, xid, name and immediate each say up to where to restore: keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.backup) || !(has(self.pointInTime) || has(self.lsn))",message="the backup that a restore to pointInTime or lsn begins with is found by itself: leave out backup, or restore to its end and leave out the other"
+// +kubebuilder:validation:XValidation:rule="!has(self.backup) || !has(self.immediate) || !self.immediate",message="backup alone restores to the end of that backup: leave out immediate, which is for the newest one"
+type RestoreTarget struct {
+	// Incarnation of the database, as the last part of status.repository.path of a BackupPlan names it. By default the
 	// newest one that has the target; with xid or name, whose place in the archive nobody knows beforehand, the newest one.
 	//
 	// +kubebuilder:validation:MaxLength=32

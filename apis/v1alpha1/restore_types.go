@@ -29,16 +29,15 @@ type Restore struct {
 	Status InPlaceRestoreStatus `json:"status,omitempty"`
 }
 
-// InPlaceRestoreSpec is what a Restore is to do. Without backup, pointInTime, lsn and keptIncarnation the database becomes all
-// that was archived.
+// InPlaceRestoreSpec is what a Restore is to do.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.clonedDBClusterConfig)",message="clonedDBClusterConfig is not taken: a copy is a DBCluster of its own; create one with spec.bootstrap.restore.sourceDBCluster, and leave this out to restore in place"
 // +kubebuilder:validation:XValidation:rule="has(self.clonedDBClusterConfig) || (has(self.confirm) && self.confirm == self.sourceDBCluster)",message="confirm must be the name in sourceDBCluster: the database is replaced by an earlier state of it, and nobody can use it meanwhile"
 // +kubebuilder:validation:XValidation:rule="has(self.clonedDBClusterConfig) || has(self.requestedAt)",message="requestedAt must be given: the time now. A cluster that is built again from Git then does not repeat the restore"
-// +kubebuilder:validation:XValidation:rule="[has(self.backup), has(self.pointInTime), has(self.lsn), has(self.keptIncarnation)].filter(given, given).size() <= 1",message="backup, pointInTime, lsn and keptIncarnation each say what the database is to be: keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.keptIncarnation) || !(has(self.backup) || has(self.pointInTime) || has(self.lsn) || has(self.xid) || has(self.name) || has(self.immediate) && self.immediate)",message="keptIncarnation brings data back as it was when the cluster was stopped: leave out backup, pointInTime, lsn, xid, name and immediate, which restore from a backup"
 // +kubebuilder:validation:XValidation:rule="!has(self.incarnation) || !has(self.keptIncarnation)",message="incarnation says of which incarnation the backups are, and keptIncarnation whose data on the volumes is to come back: keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.validUntil) || !has(self.requestedAt) || (self.validUntil > self.requestedAt && self.validUntil - self.requestedAt <= duration('168h'))",message="validUntil must be after requestedAt, and 7 days after it at most"
-// +kubebuilder:validation:XValidation:rule="self.sourceDBCluster == oldSelf.sourceDBCluster && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt) && has(self.validUntil) == has(oldSelf.validUntil) && (!has(self.validUntil) || self.validUntil == oldSelf.validUntil) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.pointInTime) == has(oldSelf.pointInTime) && (!has(self.pointInTime) || self.pointInTime == oldSelf.pointInTime) && has(self.lsn) == has(oldSelf.lsn) && (!has(self.lsn) || self.lsn == oldSelf.lsn) && has(self.incarnation) == has(oldSelf.incarnation) && (!has(self.incarnation) || self.incarnation == oldSelf.incarnation) && has(self.keptIncarnation) == has(oldSelf.keptIncarnation) && (!has(self.keptIncarnation) || self.keptIncarnation == oldSelf.keptIncarnation) && self.keepOldDataFor == oldSelf.keepOldDataFor && self.timeout == oldSelf.timeout",message="a Restore cannot change, because it may have begun (acknowledged can): commit another one, with a name and a requestedAt of its own"
+// +kubebuilder:validation:XValidation:rule="self.sourceDBCluster == oldSelf.sourceDBCluster && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt) && has(self.validUntil) == has(oldSelf.validUntil) && (!has(self.validUntil) || self.validUntil == oldSelf.validUntil) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.pointInTime) == has(oldSelf.pointInTime) && (!has(self.pointInTime) || self.pointInTime == oldSelf.pointInTime) && has(self.lsn) == has(oldSelf.lsn) && (!has(self.lsn) || self.lsn == oldSelf.lsn) && has(self.xid) == has(oldSelf.xid) && (!has(self.xid) || self.xid == oldSelf.xid) && has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name) && has(self.immediate) == has(oldSelf.immediate) && (!has(self.immediate) || self.immediate == oldSelf.immediate) && has(self.incarnation) == has(oldSelf.incarnation) && (!has(self.incarnation) || self.incarnation == oldSelf.incarnation) && has(self.keptIncarnation) == has(oldSelf.keptIncarnation) && (!has(self.keptIncarnation) || self.keptIncarnation == oldSelf.keptIncarnation) && self.keepOldDataFor == oldSelf.keepOldDataFor && self.timeout == oldSelf.timeout",message="a Restore cannot change, because it may have begun (acknowledged can): commit another one, with a name and a requestedAt of its own"
 type InPlaceRestoreSpec struct {
 	// SourceDBCluster is the name of the DBCluster, in the same namespace. Its BackupPlan says where its backups are.
 	//
@@ -52,34 +51,7 @@ type InPlaceRestoreSpec struct {
 	// +optional
 	Confirm string `json:"confirm,omitempty"`
 
-	// Backup is the label of a backup, which status.label of a Backup has: what was there when it was complete, and nothing later.
-	//
-	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$')",message="backup must be the label of a backup, for example 20261123-020000F or 20261123-020000F_20261124-020000I: status.label of a Backup has it"
-	// +optional
-	Backup string `json:"backup,omitempty"`
-
-	// PointInTime up to which transactions are restored, those that were committed at just that time included, for example
-	// 2026-11-23T14:59:59.5+01:00.
-	//
-	// +kubebuilder:validation:Format=date-time
-	// +optional
-	PointInTime string `json:"pointInTime,omitempty"`
-
-	// LSN is the position in the WAL up to which it is replayed, for example 0/3000028.
-	//
-	// +kubebuilder:validation:MaxLength=17
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$')",message="lsn must be a position in the WAL as PostgreSQL writes it, for example 0/3000028"
-	// +optional
-	LSN string `json:"lsn,omitempty"`
-
-	// Incarnation of the database whose backups are meant, as the last part of status.repository.path of the BackupPlan names
-	// it. By default the newest one that has the target.
-	//
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{16}$')",message="incarnation must be 16 hexadecimal digits, as the last part of status.repository.path of a BackupPlan"
-	// +optional
-	Incarnation string `json:"incarnation,omitempty"`
+	RestoreTarget `json:",inline"`
 
 	// KeptIncarnation brings back the data that an earlier Restore has kept, as it was when the cluster was stopped for it:
 	// status.oldIncarnation of that Restore, or one of status.keptIncarnations of the DBCluster. Nothing is read from backups.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -17,21 +16,11 @@ func restoreOf(c naming.Cluster, spec *v1alpha1.BootstrapSpec) (*instance.Restor
 	if spec == nil {
 		return nil, nil
 	}
-	s := spec.Restore
-	r := &instance.Restore{
-		Namespace: cmp.Or(s.SourceNamespace, c.Namespace), Cluster: s.SourceDBCluster, Incarnation: s.Incarnation, Backup: s.Backup, LSN: s.LSN,
-		XID: s.XID, Name: s.Name, Immediate: s.Immediate,
-	}
-	if s.PointInTime == "" {
-		return r, nil
-	}
-	at, err := time.Parse(time.RFC3339Nano, s.PointInTime)
+	r, err := instance.RestoreOf(cmp.Or(spec.Restore.SourceNamespace, c.Namespace), spec.Restore.SourceDBCluster, spec.Restore.RestoreTarget)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read bootstrap.restore.pointInTime: %w", err)
+		return nil, fmt.Errorf("cannot read bootstrap.restore: %w", err)
 	}
-	at = at.UTC()
-	r.Time = &at
-	return r, nil
+	return &r, nil
 }
 
 // awaitedPlan returns the BackupPlan of a cluster without a database, as long as it has not said where backups are kept: the

@@ -1,7 +1,10 @@
 package instance
 
 import (
+	"fmt"
 	"time"
+
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 )
 
 // FolderSource is where the Secret of the repository is mounted that a new cluster's database is restored from.
@@ -34,6 +37,23 @@ type Restore struct {
 
 	// Immediate is the end of the newest backup.
 	Immediate bool `json:"immediate,omitempty"`
+}
+
+// RestoreOf returns what is to be restored of a cluster that was backed up.
+func RestoreOf(namespace, cluster string, t v1alpha1.RestoreTarget) (Restore, error) {
+	r := Restore{
+		Namespace: namespace, Cluster: cluster, Incarnation: t.Incarnation, Backup: t.Backup, LSN: t.LSN, XID: t.XID, Name: t.Name, Immediate: t.Immediate,
+	}
+	if t.PointInTime == "" {
+		return r, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, t.PointInTime)
+	if err != nil {
+		return Restore{}, fmt.Errorf("cannot read pointInTime: %w", err)
+	}
+	at = at.UTC()
+	r.Time = &at
+	return r, nil
 }
 
 // Searched says that nobody knows where in the archive the target is before WAL is replayed.

@@ -94,19 +94,9 @@ func restoreTask(task instance.Operation, namespace string, given *compose.Resou
 	if spec.RequestedAt == nil {
 		return task, false, errors.New("requestedAt is missing")
 	}
-	restore := &instance.RestoreTask{
-		Kept: spec.KeptIncarnation,
-		Target: instance.Restore{
-			Namespace: namespace, Cluster: spec.SourceDBCluster, Incarnation: spec.Incarnation, Backup: spec.Backup, LSN: spec.LSN,
-		},
-	}
-	if spec.PointInTime != "" {
-		at, err := time.Parse(time.RFC3339Nano, spec.PointInTime)
-		if err != nil {
-			return task, false, fmt.Errorf("cannot read pointInTime: %w", err)
-		}
-		at = at.UTC()
-		restore.Target.Time = &at
+	restore := &instance.RestoreTask{Kept: spec.KeptIncarnation}
+	if restore.Target, err = instance.RestoreOf(namespace, spec.SourceDBCluster, spec.RestoreTarget); err != nil {
+		return task, false, err
 	}
 	if restore.KeepFor, err = time.ParseDuration(cmp.Or(spec.KeepOldDataFor, defaultKeep)); err != nil {
 		return task, false, fmt.Errorf("cannot read keepOldDataFor: %w", err)

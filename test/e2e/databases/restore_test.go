@@ -46,13 +46,13 @@ func TestRestore(t *testing.T) {
 				target v1alpha1.RestoreSpec
 				want   string
 			}{
-				{name: "to-backup", target: v1alpha1.RestoreSpec{Backup: backup.Label}, want: "1000"},
-				{name: "to-time", target: v1alpha1.RestoreSpec{PointInTime: at}, want: "2000"},
-				{name: "to-position", target: v1alpha1.RestoreSpec{LSN: lsn}, want: "2000"},
-				{name: "to-transaction", target: v1alpha1.RestoreSpec{XID: xid}, want: "3000"},
-				{name: "to-name", target: v1alpha1.RestoreSpec{Name: "four thousand"}, want: "4000"},
-				{name: "to-name-from-backup", target: v1alpha1.RestoreSpec{Name: "four thousand", Backup: backup.Label}, want: "4000"},
-				{name: "to-newest-backup", target: v1alpha1.RestoreSpec{Immediate: true}, want: "5000"},
+				{name: "to-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: backup.Label}}, want: "1000"},
+				{name: "to-time", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{PointInTime: at}}, want: "2000"},
+				{name: "to-position", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{LSN: lsn}}, want: "2000"},
+				{name: "to-transaction", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: xid}}, want: "3000"},
+				{name: "to-name", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: "four thousand"}}, want: "4000"},
+				{name: "to-name-from-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: "four thousand", Backup: backup.Label}}, want: "4000"},
+				{name: "to-newest-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Immediate: true}}, want: "5000"},
 				{name: "to-end", target: v1alpha1.RestoreSpec{}, want: "6000"},
 			}
 			for some := range slices.Chunk(clones, clonesAtOnce) {
@@ -72,8 +72,8 @@ func TestRestore(t *testing.T) {
 			}
 
 			t.Log("What is not there is refused, and nothing is made")
-			early := s.start("too-early", restored(version, v1alpha1.RestoreSpec{PointInTime: "2026-01-01T00:00:00Z"}))
-			passed := s.start("passed", restored(version, v1alpha1.RestoreSpec{XID: xid, Backup: late.Label}))
+			early := s.start("too-early", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{PointInTime: "2026-01-01T00:00:00Z"}}))
+			passed := s.start("passed", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: xid, Backup: late.Label}}))
 			early.waitIncident("RestoreRefused", "the recovery window, which begins at")
 			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+late.Label+" on")
 		})

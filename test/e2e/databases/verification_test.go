@@ -73,7 +73,7 @@ func TestVerification(t *testing.T) {
 
 	t.Log("A restore chooses another one, one that names it is refused, and the next backup does not continue it")
 	clone := s.start("to-end", restored("17", v1alpha1.RestoreSpec{}))
-	named := s.start("to-damaged", restored("17", v1alpha1.RestoreSpec{Backup: second.Label}))
+	named := s.start("to-damaged", restored("17", v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: second.Label}}))
 	clone.waitRolledOut()
 	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "300000" {
 		t.Errorf("the clone has %s rows; want 300000", got)
