@@ -218,15 +218,16 @@ func (o *Operator) restored(ctx context.Context, intent instance.OperationReport
 	if err != nil {
 		return intent, err
 	}
-	report, failure := progress(intent, record.Incarnation.Number, reports)
-	if failure == "" && now.After(intent.StartedAt.Add(o.operation.Restore.Timeout)) {
+	report, failure := progress(intent, record.Incarnation.Number, record.Alive() != nil, reports)
+	keep := time.Duration(0) // What is not complete is of no use.
+	if failure == "" && !report.Phase.Final() && now.After(intent.StartedAt.Add(o.operation.Restore.Timeout)) {
 		failure = fmt.Sprintf("It was not done within %s. The last that was said: %s", o.operation.Restore.Timeout, report.Message)
-		intent.Reason = reasonTimedOut
+		intent.Reason, keep = reasonTimedOut, o.operation.Restore.KeepFor // It may be complete by now.
 	}
 	if failure == "" {
 		return report, nil
 	}
-	before := record.Incarnation.Returned(intent.OldIncarnation, now, 0)
+	before := record.Incarnation.Returned(intent.OldIncarnation, now, keep)
 	if before == nil {
 		return intent, fmt.Errorf("cannot put the incarnation %s back: it is not kept", intent.OldIncarnation)
 	}
@@ -234,23 +235,24 @@ func (o *Operator) restored(ctx context.Context, intent instance.OperationReport
 	return putBack(intent, reasonPutBack, failure), o.kube.WriteLedger(ctx, record.Becoming(before), version)
 }
 
-// progress returns how far a restore is by what the instances of its incarnation say, and why it cannot succeed.
-func progress(intent instance.OperationReport, number int, reports map[string]instance.Report) (report instance.OperationReport, failure string) {
+// progress returns how far a restore is by what the instances of its incarnation say, and why it cannot succeed. Once the database
+// was born it has succeeded, whatever is so now: what was written to it since must not be put back.
+func progress(intent instance.OperationReport, number int, born bool, reports map[string]instance.Report) (report instance.OperationReport, failure string) {
 	ours := map[string]instance.Report{}
 	for name, r := range reports {
 		if r.Incarnation == number {
 			ours[name] = r
 		}
 	}
-	if name, primary, found := instance.Primary(ours); found {
+	if name, primary, found := instance.Primary(ours); found || born {
 		intent.Phase, intent.Reason = v1alpha1.OperationSucceeded, ""
 		intent.NewPrimary, intent.TimelineAfter = name, primary.Timeline
-		what := "the restored database"
+		what := "The restored database is in place"
 		if intent.Backup == "" {
-			what = "the database that was kept"
+			what = "The database that was kept is in place"
 		}
-		intent.Message = fmt.Sprintf("%s is the primary of %s, on timeline %d. What was there before is kept until %s: a Restore with keptIncarnation %s brings it back.",
-			name, what, primary.Timeline, intent.KeptUntil.Format(time.RFC3339), intent.OldIncarnation)
+		intent.Message = fmt.Sprintf("%s. What was there before is kept until %s: a Restore with keptIncarnation %s brings it back.",
+			what, intent.KeptUntil.Format(time.RFC3339), intent.OldIncarnation)
 		return intent, ""
 	}
 	for _, r := range ours {

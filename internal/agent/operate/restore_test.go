@@ -29,6 +29,7 @@ func TestProgress(t *testing.T) {
 	}
 	cases := map[string]struct {
 		reason  string
+		born    bool
 		reports map[string]instance.Report
 		want    want
 	}{
@@ -40,7 +41,13 @@ func TestProgress(t *testing.T) {
 		"Restored": {
 			reason:  "The restore is done when there is a primary of its incarnation.",
 			reports: map[string]instance.Report{"orders-0": primary(2), "orders-1": primary(1)},
-			want:    want{Phase: v1alpha1.OperationSucceeded, Primary: "orders-0", Message: "orders-0 is the primary of the restored database"},
+			want:    want{Phase: v1alpha1.OperationSucceeded, Primary: "orders-0", Message: "The restored database is in place"},
+		},
+		"BornAndAway": {
+			reason:  "What has served is not put back because nobody serves now.",
+			born:    true,
+			reports: map[string]instance.Report{"orders-0": waits(2, instance.IncidentRestoreRefused)},
+			want:    want{Phase: v1alpha1.OperationSucceeded, Message: "The restored database is in place"},
 		},
 		"Refused": {
 			reason:  "What is not in the archive cannot be restored, however long one waits.",
@@ -60,7 +67,7 @@ func TestProgress(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			report, failure := progress(begun, 2, tc.reports)
+			report, failure := progress(begun, 2, tc.born, tc.reports)
 			got := want{Phase: report.Phase, Primary: report.NewPrimary, Message: report.Message, Failure: failure}
 			if strings.HasPrefix(got.Message, tc.want.Message) {
 				got.Message = tc.want.Message
