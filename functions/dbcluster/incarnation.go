@@ -14,7 +14,7 @@ import (
 )
 
 // errIncarnationNotSeen says that it cannot be told which incarnation runs.
-var errIncarnationNotSeen = errors.New("neither the StatefulSet nor the ConfigMap of the configuration is seen, which say which incarnation of the database runs; nothing is changed")
+var errIncarnationNotSeen = errors.New("neither the StatefulSet nor the ConfigMap of the configuration is seen, which say which incarnation of the database runs; nothing is changed, and it is looked again. If both were deleted, create the ConfigMap again from a backup of it, or the StatefulSet with its annotation xdbcluster.io/incarnation")
 
 // planIncarnation returns the incarnation that the Pods are to run, and whether it is to be left for another one. A Restore has
 // written that down in the ledger. The other one begins only when no Pod of this one is left, so that the two never both answer.

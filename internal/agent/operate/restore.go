@@ -212,7 +212,7 @@ func (o *Operator) restored(ctx context.Context, intent instance.OperationReport
 		return intent, err
 	}
 	if record.Incarnation == nil || record.Incarnation.ID != intent.NewIncarnation {
-		return putBack(intent, reasonPutBack, "It was given up."), nil
+		return superseded(intent), nil
 	}
 	reports, err := o.kube.Reports(ctx)
 	if err != nil {
@@ -266,6 +266,13 @@ func progress(intent instance.OperationReport, number int, born bool, reports ma
 		}
 	}
 	return intent, ""
+}
+
+// superseded is what became of a restore whose incarnation is not the one that is to be any more, while nobody looked on.
+func superseded(intent instance.OperationReport) instance.OperationReport {
+	intent.Phase, intent.Reason, intent.KeptUntil = v1alpha1.OperationFailed, v1alpha1.ReasonOutcomeUnknown, nil
+	intent.Message = fmt.Sprintf("The incarnation %s is not what runs: it was put back, or another Restore took its place. See incarnation and keptIncarnations in the DBCluster's status, and commit another one if it is still wanted.", intent.NewIncarnation)
+	return intent
 }
 
 func putBack(intent instance.OperationReport, reason, why string) instance.OperationReport {

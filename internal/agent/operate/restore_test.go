@@ -110,3 +110,11 @@ func TestLacksRoom(t *testing.T) {
 		})
 	}
 }
+
+// TestSuperseded shows that nothing is claimed of a restore whose incarnation another one has taken the place of.
+func TestSuperseded(t *testing.T) {
+	got := superseded(instance.OperationReport{Phase: v1alpha1.OperationInProgress, NewIncarnation: "new"})
+	if got.Phase != v1alpha1.OperationFailed || got.Reason != v1alpha1.ReasonOutcomeUnknown || !strings.Contains(got.Message, "new is not what runs") {
+		t.Errorf("it says %s, %s: %s", got.Phase, got.Reason, got.Message)
+	}
+}
