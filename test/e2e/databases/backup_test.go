@@ -98,11 +98,7 @@ func TestDefaultStore(t *testing.T) {
 		data[key] = string(value)
 	}
 	kept := filepath.Join(objectstore.Buckets(), data["bucket"], s.namespace)
-	s.Cleanup(func() {
-		if err := os.RemoveAll(kept); err != nil {
-			s.Errorf("cannot remove what was kept in the platform's store: %v", err)
-		}
-	})
+	s.stored = append(s.stored, kept)
 
 	t.Log("Without the platform's word there is no store, and the database waits for it")
 	d.plan(map[string]any{})
@@ -147,13 +143,10 @@ func (s *scene) bucket() string { return filepath.Join(objectstore.Buckets(), s.
 // storeWithoutBucket returns where the bucket of the namespace's name would be, and removes it after the test.
 func (s *scene) storeWithoutBucket() map[string]any {
 	s.Helper()
-	remove := func() {
-		if err := os.RemoveAll(s.bucket()); err != nil {
-			s.Errorf("cannot remove the bucket: %v", err)
-		}
+	if err := os.RemoveAll(s.bucket()); err != nil {
+		s.Fatalf("cannot remove what an earlier run stored: %v", err)
 	}
-	remove()
-	s.Cleanup(remove)
+	s.stored = append(s.stored, s.bucket())
 
 	given := corev1.Secret{}
 	if err := s.kube.Get(s.Context(), client.ObjectKey{Namespace: "object-store", Name: "s3"}, &given); err != nil {

@@ -56,6 +56,9 @@ type scene struct {
 	core       kubernetes.Interface
 	kubeconfig string
 	namespace  string
+
+	// stored are the folders of the object store that go after the namespace: until then databases write to them.
+	stored []string
 }
 
 // newScene makes the namespace, without what a test that was killed may have left in it, and removes it after the test.
@@ -105,6 +108,11 @@ func (s *scene) end() {
 	start := time.Now()
 	if err := s.remove(ctx); err != nil {
 		s.Errorf("cannot remove namespace %q: %v", s.namespace, err)
+	}
+	for _, folder := range s.stored {
+		if err := os.RemoveAll(folder); err != nil {
+			s.Errorf("cannot remove what was stored: %v", err)
+		}
 	}
 	s.Logf("removed in %s", ago(start))
 }
