@@ -125,9 +125,9 @@ type lifetime struct {
 }
 
 // lifetimeOf returns the lifetime of what a certificate's Secret is to hold. What cannot be read has none.
-func lifetimeOf(data map[string][]byte) lifetime {
+func lifetimeOf(data map[string][]byte, vouched *tls.Vouched) lifetime {
 	var l lifetime
-	notBefore, notAfter, err := tls.Validity(data[instance.KeyInternalCertificate])
+	notBefore, notAfter, err := vouched.Validity(data[instance.KeyInternalCertificate])
 	if err != nil {
 		return l
 	}
@@ -135,7 +135,7 @@ func lifetimeOf(data map[string][]byte) lifetime {
 	if servesOwn(data) {
 		return l
 	}
-	if _, l.End, err = tls.Validity(data[instance.KeyCertificate]); err != nil {
+	if _, l.End, err = vouched.Validity(data[instance.KeyCertificate]); err != nil {
 		l.End = time.Time{}
 	}
 	return l

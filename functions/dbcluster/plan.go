@@ -113,7 +113,7 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 		Admin:       planAdmin(seen, password),
 		Verdicts:    []verdict{passwordVerdict, certificateVerdict, parametersVerdict},
 	}
-	p.Lifetime = lifetimeOf(certificate)
+	p.Lifetime = lifetimeOf(certificate, seen.Vouched)
 	if p.Backup, err = planBackup(c, seen, now, rand); err != nil {
 		return plan{}, err
 	}

@@ -133,15 +133,6 @@ func CheckGiven(leaf Pair, authority []byte, host string, now time.Time) error {
 	return verifyChain(leaf.Certificate, certificate, authority, now)
 }
 
-// Validity returns when the first certificate of a PEM bundle begins and ends.
-func Validity(certificate []byte) (notBefore, notAfter time.Time, err error) {
-	c, err := parseCertificate(certificate)
-	if err != nil {
-		return time.Time{}, time.Time{}, err
-	}
-	return c.NotBefore, c.NotAfter, nil
-}
-
 // issue signs template with the parent's key, or with its own when there is no parent.
 func issue(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey, rand io.Reader) (Pair, error) {
 	key, err := newKey(rand)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"sync"
+	"time"
 )
 
 // maximumVouched is how many certificates a Vouched remembers: those of a thousand clusters take about 5 MB.
@@ -30,6 +31,31 @@ func (v *Vouched) verify(leaf Pair, authority []byte) (*x509.Certificate, error)
 		return certificate, nil
 	}
 	certificate, err := verify(leaf, authority)
+	if err != nil {
+		return nil, err
+	}
+	v.remember(q, certificate)
+	return certificate, nil
+}
+
+// Validity returns when the first certificate of a PEM bundle begins and ends. Nobody need vouch for it.
+func (v *Vouched) Validity(bundle []byte) (notBefore, notAfter time.Time, err error) {
+	certificate, err := v.parse(bundle)
+	if err != nil {
+		return time.Time{}, time.Time{}, err
+	}
+	return certificate.NotBefore, certificate.NotAfter, nil
+}
+
+func (v *Vouched) parse(bundle []byte) (*x509.Certificate, error) {
+	if v == nil {
+		return parseCertificate(bundle)
+	}
+	q := question{sha256.Sum256(bundle)} // Without key and authority: it is only read.
+	if certificate := v.recall(q); certificate != nil {
+		return certificate, nil
+	}
+	certificate, err := parseCertificate(bundle)
 	if err != nil {
 		return nil, err
 	}
