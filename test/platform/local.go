@@ -86,7 +86,7 @@ func (l Local) Down(ctx context.Context) error {
 
 func (l Local) gitServer() gitserver.Server {
 	return gitserver.Server{
-		Dir:       filepath.Join(layout.State, "git"),
+		Dir:       layout.Git(),
 		Processes: process.Supervisor{Folder: layout.Processes()},
 		Address:   l.GitAddress,
 		Project:   l.Project,

@@ -218,9 +218,13 @@ func (o *Operator) restored(ctx context.Context, intent instance.OperationReport
 	if err != nil {
 		return intent, err
 	}
-	report, failure := progress(intent, record.Incarnation.Number, record.Alive() != nil, reports)
+	born := record.Alive() != nil
+	report, failure := progress(intent, record.Incarnation.Number, born, reports)
 	keep := time.Duration(0) // What is not complete is of no use.
 	if failure == "" && !report.Phase.Final() && now.After(intent.StartedAt.Add(o.operation.Restore.Timeout)) {
+		if born {
+			return succeeded(report, "", instance.Report{}), nil
+		}
 		failure = fmt.Sprintf("It was not done within %s. The last that was said: %s", o.operation.Restore.Timeout, report.Message)
 		intent.Reason, keep = reasonTimedOut, o.operation.Restore.KeepFor // It may be complete by now.
 	}
@@ -236,7 +240,7 @@ func (o *Operator) restored(ctx context.Context, intent instance.OperationReport
 }
 
 // progress returns how far a restore is by what the instances of its incarnation say, and why it cannot succeed. Once the database
-// was born it has succeeded, whatever is so now: what was written to it since must not be put back.
+// was born it does not fail any more, whatever is so now: what was written to it since must not be put back.
 func progress(intent instance.OperationReport, number int, born bool, reports map[string]instance.Report) (report instance.OperationReport, failure string) {
 	ours := map[string]instance.Report{}
 	for name, r := range reports {
@@ -244,15 +248,11 @@ func progress(intent instance.OperationReport, number int, born bool, reports ma
 			ours[name] = r
 		}
 	}
-	if name, primary, found := instance.Primary(ours); found || born {
-		intent.Phase, intent.Reason = v1alpha1.OperationSucceeded, ""
-		intent.NewPrimary, intent.TimelineAfter = name, primary.Timeline
-		what := "The restored database is in place"
-		if intent.Backup == "" {
-			what = "The database that was kept is in place"
-		}
-		intent.Message = fmt.Sprintf("%s. What was there before is kept until %s: a Restore with keptIncarnation %s brings it back.",
-			what, intent.KeptUntil.Format(time.RFC3339), intent.OldIncarnation)
+	if name, primary, found := instance.Primary(ours); found {
+		return succeeded(intent, name, primary), ""
+	}
+	if born {
+		intent.Message = "The restored database is in place. Waiting for its primary."
 		return intent, ""
 	}
 	for _, r := range ours {
@@ -266,6 +266,19 @@ func progress(intent instance.OperationReport, number int, born bool, reports ma
 		}
 	}
 	return intent, ""
+}
+
+// succeeded is the report of a restore whose database is there. Its primary can be unknown.
+func succeeded(intent instance.OperationReport, name string, primary instance.Report) instance.OperationReport {
+	intent.Phase, intent.Reason = v1alpha1.OperationSucceeded, ""
+	intent.NewPrimary, intent.TimelineAfter = name, primary.Timeline
+	what := "The restored database is in place"
+	if intent.Backup == "" {
+		what = "The database that was kept is in place"
+	}
+	intent.Message = fmt.Sprintf("%s. What was there before is kept until %s: a Restore with keptIncarnation %s brings it back.",
+		what, intent.KeptUntil.Format(time.RFC3339), intent.OldIncarnation)
+	return intent
 }
 
 // superseded is what became of a restore whose incarnation is not the one that is to be any more, while nobody looked on.

@@ -47,7 +47,7 @@ func TestProgress(t *testing.T) {
 			reason:  "What has served is not put back because nobody serves now.",
 			born:    true,
 			reports: map[string]instance.Report{"orders-0": waits(2, instance.IncidentRestoreRefused)},
-			want:    want{Phase: v1alpha1.OperationSucceeded, Message: "The restored database is in place"},
+			want:    want{Phase: v1alpha1.OperationInProgress, Message: "The restored database is in place. Waiting for its primary."},
 		},
 		"Refused": {
 			reason:  "What is not in the archive cannot be restored, however long one waits.",

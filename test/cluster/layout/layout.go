@@ -93,5 +93,8 @@ func Processes() string { return filepath.Join(State, "processes") }
 // Etcd is the folder of etcd's data.
 func Etcd() string { return filepath.Join(State, "etcd") }
 
+// Git is the folder of the Git server's repositories.
+func Git() string { return filepath.Join(State, "git") }
+
 // Volumes is the folder of the volumes' files.
 func Volumes() string { return filepath.Join(State, "volumes") }

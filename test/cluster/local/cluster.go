@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -81,18 +82,47 @@ func (c Cluster) Up(ctx context.Context) error {
 
 // Down removes all that Up made.
 func (c Cluster) Down(ctx context.Context) error {
+	return c.remove(ctx, "Local cluster down")
+}
+
+// Lose removes all that Up made but what a platform has outside of its Kubernetes: Git repositories and the object store. After
+// it, Up makes another cluster, as one does after a disaster.
+func (c Cluster) Lose(ctx context.Context) error {
+	return c.remove(ctx, "Local cluster lost", layout.Git(), objectstore.Folder())
+}
+
+// remove ends all processes and removes the cluster's folder, but for what is kept in it.
+func (c Cluster) remove(ctx context.Context, step string, kept ...string) error {
 	unlock, err := c.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return c.Progress.Step("Local cluster down", func() error {
+	return c.Progress.Step(step, func() error {
 		err := errors.Join(killProcesses(c.supervisor()), node.RemoveAll(ctx))
 		if err != nil {
 			return err // The rest is needed to try again.
 		}
-		return errors.Join(network.Down(ctx), os.RemoveAll(layout.State), os.RemoveAll(c.Kubeconfig()))
+		return errors.Join(network.Down(ctx), removeBut(layout.State, kept), os.RemoveAll(c.Kubeconfig()))
 	})
+}
+
+// removeBut removes a folder, or all that is in it but what is kept.
+func removeBut(folder string, kept []string) error {
+	if len(kept) == 0 {
+		return os.RemoveAll(folder)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("cannot read the cluster's folder: %w", err)
+	}
+	errs := []error{}
+	for _, entry := range entries {
+		if path := filepath.Join(folder, entry.Name()); !slices.Contains(kept, path) {
+			errs = append(errs, os.RemoveAll(path))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // lock lets one command at a time work on the machine's one cluster, and says what another waits for.

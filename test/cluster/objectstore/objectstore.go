@@ -66,10 +66,11 @@ type identity struct {
 	TenantKey   string `json:"tenantKey"` // The tenant's secret key.
 }
 
-func folder() string { return filepath.Join(layout.State, "object-store") }
+// Folder is what the server keeps: buckets, accounts, and its certificate.
+func Folder() string { return filepath.Join(layout.State, "object-store") }
 
 // Buckets is the folder that holds a folder for every bucket.
-func Buckets() string { return filepath.Join(folder(), "buckets") }
+func Buckets() string { return filepath.Join(Folder(), "buckets") }
 
 // Up starts the server when it does not run, and returns the manifests that let Pods find it.
 func (s Store) Up(ctx context.Context) (string, error) {
@@ -80,11 +81,11 @@ func (s Store) Up(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	certificate, key := filepath.Join(folder(), "tls.crt"), filepath.Join(folder(), "tls.key")
+	certificate, key := filepath.Join(Folder(), "tls.crt"), filepath.Join(Folder(), "tls.key")
 	if err := errors.Join(os.WriteFile(certificate, own.Certificate, 0o600), os.WriteFile(key, own.Key, 0o600)); err != nil {
 		return "", fmt.Errorf("cannot write the object store's certificate: %w", err)
 	}
-	accounts := filepath.Join(folder(), "accounts")
+	accounts := filepath.Join(Folder(), "accounts")
 	users, err := admit(accounts, Buckets(), own.TenantKey)
 	if err != nil {
 		return "", err
@@ -137,7 +138,7 @@ func admit(accounts, buckets, key string) (string, error) {
 
 // load returns the server's identity, which is made with the first start.
 func load() (identity, error) {
-	file, own := filepath.Join(folder(), "identity.json"), identity{}
+	file, own := filepath.Join(Folder(), "identity.json"), identity{}
 	raw, err := os.ReadFile(file) //nolint:gosec // The cluster's own file.
 	switch {
 	case err == nil:

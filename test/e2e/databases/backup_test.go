@@ -179,13 +179,19 @@ func (s *scene) applyPlan(name string, spec map[string]any) {
 // backUp takes a backup and waits for it.
 func (d *database) backUp(name string, kind v1alpha1.BackupType) v1alpha1.BackupStatus {
 	d.Helper()
+	d.askForBackup(name, kind)
+	return d.waitBackup(name)
+}
+
+// askForBackup asks for a backup and does not wait for it.
+func (d *database) askForBackup(name string, kind v1alpha1.BackupType) {
+	d.Helper()
 	d.apply(map[string]any{
 		"apiVersion": claimKind().GroupVersion().String(), "kind": v1alpha1.KindBackup, "metadata": map[string]any{"name": name},
 		"spec": map[string]any{
 			"dbclusterRef": d.name, "backupPlanRef": d.name, "physicalBackupSpec": map[string]any{"backupType": string(kind)},
 		},
 	})
-	return d.waitBackup(name)
 }
 
 // waitScheduled waits for the first backup that the BackupPlan itself asks for.

@@ -40,7 +40,7 @@ func TestStoreAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.sql("SELECT pg_switch_wal()")
-	d.waitIncident("ArchivingFails", "does not answer")
+	d.waitIncident("ArchivingFails", "answer")
 	for time.Since(since) < storeAway {
 		d.sql("CREATE TABLE IF NOT EXISTS filling (t text); INSERT INTO filling SELECT repeat('x', 1000) FROM generate_series(1, 1000); SELECT pg_switch_wal()")
 		time.Sleep(10 * time.Second)
