@@ -29,6 +29,8 @@ func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 
 func megabytes(v float64) string { return fmt.Sprintf("%.2f MB", v/1e6) }
 
+func ratio(v float64) string { return fmt.Sprintf("%.2f", v) }
+
 func count(v float64) string { return fmt.Sprintf("%.0f", v) }
 
 func (m *measurement) add(v float64) { m.samples = append(m.samples, v) }
