@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/pgbackrest"
 )
 
 // Annotations of backups. They are in the repository, so that they are known where nothing else is left.
@@ -58,6 +61,12 @@ type Stanza struct {
 
 	// LastWAL is the name of the newest segment of the database that is archived. Empty when none is.
 	LastWAL string
+
+	// LastArchived is when that was archived, by the store's clock. Info does not ask for it: LookUpArchived does.
+	LastArchived time.Time
+
+	// ArchiveID is the folder of the archive that has it.
+	ArchiveID string
 }
 
 // Find returns the backup of a label, or nil.
@@ -116,6 +125,7 @@ type stanza struct {
 		Annotation map[string]string `json:"annotation"`
 	} `json:"backup"`
 	Archive []struct {
+		ID  string `json:"id"`
 		Max string `json:"max"`
 	} `json:"archive"`
 }
@@ -127,6 +137,37 @@ func (p Program) Info(ctx context.Context) (Stanza, error) {
 		return Stanza{}, err
 	}
 	return parseInfo([]byte(out))
+}
+
+// folderOfWAL is how much of a segment's name is the name of the folder that it is in.
+const folderOfWAL = 16
+
+// LookUpArchived asks when a stanza's newest segment was archived.
+func (p Program) LookUpArchived(ctx context.Context, s *Stanza) error {
+	if len(s.LastWAL) < folderOfWAL {
+		return nil
+	}
+	out, err := p.Run(ctx, "repo-ls", "--output=json", path.Join("archive", pgbackrest.Stanza, s.ArchiveID, s.LastWAL[:folderOfWAL]))
+	if err != nil {
+		return err
+	}
+	s.LastArchived, err = parseArchived([]byte(out), s.LastWAL)
+	return err
+}
+
+func parseArchived(raw []byte, segment string) (time.Time, error) {
+	var files map[string]struct {
+		Time int64 `json:"time"`
+	}
+	if err := json.Unmarshal(raw, &files); err != nil {
+		return time.Time{}, fmt.Errorf("cannot parse what pgBackRest says about the archive: %w", err)
+	}
+	for name, file := range files {
+		if strings.HasPrefix(name, segment) {
+			return time.Unix(file.Time, 0).UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("the segment %s is not in the archive, though it was a moment ago", segment)
 }
 
 func parseInfo(raw []byte) (Stanza, error) {
@@ -150,7 +191,8 @@ func parseInfo(raw []byte) (Stanza, error) {
 func newStanza(s stanza) Stanza {
 	found := Stanza{There: true}
 	if len(s.Archive) > 0 {
-		found.LastWAL = s.Archive[len(s.Archive)-1].Max
+		last := s.Archive[len(s.Archive)-1]
+		found.LastWAL, found.ArchiveID = last.Max, last.ID
 	}
 	for _, b := range s.Backup {
 		prior := found.Find(b.Prior)

@@ -164,3 +164,15 @@ func TestDamaged(t *testing.T) {
 		})
 	}
 }
+
+func TestParseArchived(t *testing.T) {
+	const listed = `{".":{"type":"path"},"000000010000000000000008-aa.zst":{"type":"file","size":1,"time":1772334000},` +
+		`"000000010000000000000009-bb.zst":{"type":"file","size":1,"time":1772334060}}`
+	got, err := parseArchived([]byte(listed), "000000010000000000000009")
+	if want := time.Unix(1772334060, 0).UTC(); err != nil || !got.Equal(want) {
+		t.Errorf("the segment was archived at %s, %v; want %s", got, err, want)
+	}
+	if _, err := parseArchived([]byte(listed), "00000001000000000000000A"); err == nil {
+		t.Error("a segment that is not there was archived; want an error")
+	}
+}

@@ -60,6 +60,9 @@ func newChoice(incarnation string, b pgbackrest.Backup) Choice {
 // choose returns the newest backup from which the target can be reached. Of several incarnations it is in the newest one that
 // has the target: that is what the cluster was last at that time. Backups that are damaged are none.
 //
+// What was written to the newest incarnation is lost when it has no backup yet, and an older one does not take its place unasked:
+// it would be without all of that, and with what the newest one was restored to be rid of.
+//
 // Where a transaction or a restore point is in the WAL cannot be told beforehand, and from a backup that was not complete before
 // it, it is never reached. So the search begins with the oldest backup, from which all that is archived can be, unless one is named.
 func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (Choice, error) {
@@ -77,8 +80,16 @@ func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now tim
 	if len(incarnations) == 0 {
 		return Choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, sound))
 	}
+	if wanted.Backup == "" && wanted.Time == nil && wanted.LSN == "" && wanted.Incarnation == "" {
+		if last := newest(found); last != "" && last != incarnations[0] {
+			return Choice{}, refuse("%s", tooNew(wanted, last, incarnations[0], sound))
+		}
+	}
 	if wanted.Searched() && wanted.Backup == "" {
 		return newChoice(incarnations[0], sound[incarnations[0]].Backups[0]), nil
+	}
+	if chosen := nearest(wanted, incarnations, sound); chosen != nil {
+		return *chosen, nil
 	}
 	for _, incarnation := range incarnations {
 		for _, b := range slices.Backward(sound[incarnation].Backups) {
@@ -88,6 +99,28 @@ func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now tim
 		}
 	}
 	return Choice{}, refuse("%s", missed(wanted, incarnations, sound))
+}
+
+// nearest returns the last backup before a time of those incarnations that were written to at that time or later. One that was put
+// back was written to both before and after the one that had taken its place, whose backup is nearer to what was between.
+func nearest(wanted instance.Restore, incarnations []string, found map[string]pgbackrest.Stanza) *Choice {
+	if wanted.Time == nil {
+		return nil
+	}
+	var chosen *Choice
+	var stop time.Time
+	for i, incarnation := range incarnations {
+		if i > 0 && lastWritten(found[incarnation]).Before(*wanted.Time) {
+			continue
+		}
+		for _, b := range found[incarnation].Backups {
+			if reaches(b, wanted) && b.Stop.After(stop) {
+				c := newChoice(incarnation, b)
+				chosen, stop = &c, b.Stop
+			}
+		}
+	}
+	return chosen
 }
 
 // sift returns the backups that are damaged, by label, and the stanzas without them.
@@ -126,9 +159,40 @@ func candidates(wanted instance.Restore, found map[string]pgbackrest.Stanza) []s
 			names = append(names, name)
 		}
 	}
-	newest := func(name string) time.Time { return found[name].Backups[len(found[name].Backups)-1].Stop }
-	slices.SortFunc(names, func(a, b string) int { return newest(b).Compare(newest(a)) })
+	slices.SortFunc(names, func(a, b string) int { return lastWritten(found[b]).Compare(lastWritten(found[a])) })
 	return names
+}
+
+// newest is the incarnation that was archived last, with or without a backup. Empty when nothing was.
+func newest(found map[string]pgbackrest.Stanza) string {
+	last := ""
+	for name, stanza := range found {
+		if at := lastWritten(stanza); !at.IsZero() && (last == "" || at.After(lastWritten(found[last]))) {
+			last = name
+		}
+	}
+	return last
+}
+
+// lastWritten is when something of an incarnation came last. A database that is restored in place, or put back, goes on archiving
+// after the one that it takes the place of, whichever of them has the newer backup.
+func lastWritten(s pgbackrest.Stanza) time.Time {
+	if len(s.Backups) == 0 {
+		return s.LastArchived
+	}
+	stop := s.Backups[len(s.Backups)-1].Stop
+	if s.LastArchived.After(stop) {
+		return s.LastArchived
+	}
+	return stop
+}
+
+// tooNew says what there is when the newest incarnation has no backup.
+func tooNew(wanted instance.Restore, last, before string, found map[string]pgbackrest.Stanza) string {
+	backups := found[before].Backups
+	return fmt.Sprintf("the newest incarnation of the DBCluster %s, %s, was written to until %s, and has no backup that it can be restored from. "+
+		"To go back to what was before it, without all of that, restore with incarnation %s, whose newest backup is %s; a new DBCluster does so with spec.bootstrap.restore.",
+		wanted.Cluster, last, rfc3339(lastWritten(found[last])), before, backups[len(backups)-1].Label)
 }
 
 // reaches says whether a target can be reached from a backup. pgBackRest gives times in whole seconds, so that a backup may have

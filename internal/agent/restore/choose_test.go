@@ -38,6 +38,14 @@ func TestChoose(t *testing.T) {
 		backup("A", 9*time.Hour, "0/2000000"), marked(backup("B", 5*time.Hour, "0/6000000"), ""), marked(backup("C", time.Hour, "1/0"), "B"),
 	}}}
 	lost := map[string]pgbackrest.Stanza{"only": {There: true, Backups: []pgbackrest.Backup{marked(backup("A", time.Hour, "1/0"), "")}}}
+	unsaved := map[string]pgbackrest.Stanza{
+		"before": {There: true, Backups: []pgbackrest.Backup{backup("A", 9*time.Hour, "0/2000000")}, LastArchived: *at(2 * time.Hour)},
+		"now":    {There: true, LastArchived: *at(time.Hour)},
+	}
+	putBack := map[string]pgbackrest.Stanza{
+		"again":   {There: true, Backups: []pgbackrest.Backup{backup("A", 9*time.Hour, "0/2000000")}, LastArchived: *at(time.Hour)},
+		"between": {There: true, Backups: []pgbackrest.Backup{backup("B", 5*time.Hour, "0/4000000")}, LastArchived: *at(3 * time.Hour)},
+	}
 	type want struct {
 		choice Choice
 		err    string
@@ -142,6 +150,38 @@ func TestChoose(t *testing.T) {
 			reason: "an incarnation without backups is refused with those that have some",
 			wanted: instance.Restore{Namespace: "shop", Cluster: "orders", Incarnation: "empty"}, found: found,
 			want: want{err: "there is no backup of the DBCluster orders of the namespace shop in the repository in the incarnation empty; there are some in newer, older."},
+		},
+		"NewestWithoutBackups": {
+			reason: "an older incarnation does not take the place of one that cannot be restored",
+			wanted: instance.Restore{Cluster: "orders"}, found: unsaved,
+			want: want{err: "the newest incarnation of the DBCluster orders, now, was written to until 2026-11-23T11:00:00Z, and has no backup that it can be restored from. " +
+				"To go back to what was before it, without all of that, restore with incarnation before, whose newest backup is A; a new DBCluster does so with spec.bootstrap.restore."},
+		},
+		"RestorePointWithoutBackups": {
+			reason: "nor is what it may have looked for elsewhere",
+			wanted: instance.Restore{Cluster: "orders", Name: "before-migration"}, found: unsaved,
+			want: want{err: "the newest incarnation of the DBCluster orders, now, was written to until 2026-11-23T11:00:00Z, and has no backup that it can be restored from. " +
+				"To go back to what was before it, without all of that, restore with incarnation before, whose newest backup is A; a new DBCluster does so with spec.bootstrap.restore."},
+		},
+		"OlderByName": {
+			reason: "whoever names the older one gets it",
+			wanted: instance.Restore{Incarnation: "before"}, found: unsaved,
+			want: want{choice: Choice{Incarnation: "before", Label: "A"}},
+		},
+		"PutBack": {
+			reason: "the incarnation that was put back is the newest, though the other one has the newer backup",
+			found:  putBack,
+			want:   want{choice: Choice{Incarnation: "again", Label: "A"}},
+		},
+		"TimeAfterPutBack": {
+			reason: "the one that was left has nothing of that time",
+			wanted: instance.Restore{Time: at(2 * time.Hour)}, found: putBack,
+			want: want{choice: Choice{Incarnation: "again", Label: "A"}},
+		},
+		"TimeBeforePutBack": {
+			reason: "what the cluster was between is in the one that was left",
+			wanted: instance.Restore{Time: at(4 * time.Hour)}, found: putBack,
+			want: want{choice: Choice{Incarnation: "between", Label: "B"}},
 		},
 		"NewestDamaged": {
 			reason: "what is damaged is not chosen, nor what continues it",

@@ -162,9 +162,14 @@ func (r Restorer) list(ctx context.Context, mounted archive.Mounted) (map[string
 		if err != nil {
 			return nil, err
 		}
-		if found[incarnation], err = program.Info(ask); err != nil {
+		stanza, err := program.Info(ask)
+		if err != nil {
 			return nil, fmt.Errorf("cannot look at the incarnation %s: %w", incarnation, err)
 		}
+		if err := program.LookUpArchived(ask, &stanza); err != nil {
+			return nil, fmt.Errorf("cannot look at the archive of the incarnation %s: %w", incarnation, err)
+		}
+		found[incarnation] = stanza
 	}
 	return found, nil
 }

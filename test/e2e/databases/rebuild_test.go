@@ -5,6 +5,7 @@ package databases
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +63,11 @@ func TestRebuild(t *testing.T) {
 	r.commitFile("from-git-mistake", asked.Replace(restoreInGit))
 	d.waitRestored("from-git-mistake", v1alpha1.OperationSucceeded)
 	d.waitRolledOut()
+	d.eventually(backupLimit, "The restored database has a backup of its own", func(ctx context.Context) (string, bool) {
+		status, err := d.readPlan(ctx, d.name)
+		return fmt.Sprintf("%+v %v", status.Repository, err), err == nil && status.Repository != nil && status.Repository.Backups == 1 &&
+			strings.HasSuffix(status.Repository.Path, d.status().Incarnation)
+	})
 	d.sql("INSERT INTO kept SELECT generate_series(1001, 2000)")
 	d.waitArchived()
 	identifier := d.local("SELECT system_identifier FROM pg_control_system()")
@@ -69,6 +75,10 @@ func TestRebuild(t *testing.T) {
 	t.Log("The cluster is lost, and made again")
 	since := time.Now()
 	r.lose()
+	d.eventually(rolloutLimit, "Flux has applied the claim", func(ctx context.Context) (string, bool) {
+		_, err := d.claim(ctx)
+		return fmt.Sprint(err), err == nil
+	})
 	d.waitIncident("BackupsExist", "ifBackupsExist")
 	t.Logf("another cluster knows after %s that there are backups", ago(since))
 
