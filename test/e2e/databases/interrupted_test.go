@@ -200,7 +200,7 @@ func TestRotatedCredentials(t *testing.T) {
 		failed := strings.TrimSpace(d.local("SELECT failed_count FROM pg_stat_archiver"))
 		return failed, failed != "0"
 	})
-	d.waitIncident("ArchivingFails", "credentials")
+	d.waitIncident("ArchivingFails", "does not know the access key")
 	d.sql("CREATE TABLE kept AS SELECT 1 AS n")
 
 	t.Log("Another account gets in")

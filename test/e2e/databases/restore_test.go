@@ -166,9 +166,9 @@ func (d *database) mark(statement string) string {
 // waitArchived waits until all that was written so far is archived.
 func (d *database) waitArchived() {
 	d.Helper()
-	segment := strings.TrimSpace(d.local("SELECT pg_walfile_name(pg_switch_wal())"))
+	segment := d.sql("SELECT pg_walfile_name(pg_switch_wal())")
 	d.eventually(backupLimit, "WAL is archived", func(context.Context) (string, bool) {
-		last := strings.TrimSpace(d.local("SELECT last_archived_wal FROM pg_stat_archiver"))
+		last := d.sql("SELECT last_archived_wal FROM pg_stat_archiver")
 		return fmt.Sprintf("%s; want %s", last, segment), last >= segment
 	})
 }
