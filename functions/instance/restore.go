@@ -59,6 +59,11 @@ func RestoreOf(namespace, cluster string, t v1alpha1.RestoreTarget) (Restore, er
 // Searched says that nobody knows where in the archive the target is before WAL is replayed.
 func (r Restore) Searched() bool { return r.XID != 0 || r.Name != "" }
 
+// OfNewest says that the target is in what the cluster was last, because nothing says otherwise.
+func (r Restore) OfNewest() bool {
+	return r.Incarnation == "" && r.Backup == "" && r.Time == nil && r.LSN == ""
+}
+
 // Codes of incidents of a cluster that is restored.
 const (
 	// IncidentRestoreWaits: the repository is not known yet.

@@ -116,7 +116,7 @@ func (m *large) fill(ctx context.Context, bucket string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.application.apply(ctx, m.key, m.spec()); err != nil {
+	if err := m.apply(ctx, m.key, m.spec()); err != nil {
 		return err
 	}
 	if err := m.WaitClaimReady(ctx, m.key); err != nil {
@@ -255,7 +255,7 @@ func (m *large) makeClone(ctx context.Context, name string) error {
 		SourceDBCluster: m.key.Name, RestoreTarget: v1alpha1.RestoreTarget{Immediate: true},
 	}}
 	start := time.Now()
-	if err := m.application.apply(ctx, key, spec); err != nil {
+	if err := m.apply(ctx, key, spec); err != nil {
 		return err
 	}
 	if err := m.WaitClaimReady(ctx, key); err != nil {

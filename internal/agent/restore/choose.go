@@ -66,24 +66,19 @@ func newChoice(incarnation string, b pgbackrest.Backup) Choice {
 // Where a transaction or a restore point is in the WAL cannot be told beforehand, and from a backup that was not complete before
 // it, it is never reached. So the search begins with the oldest backup, from which all that is archived can be, unless one is named.
 func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now time.Time) (Choice, error) {
+	damaged, sound := sift(found)
+	incarnations := candidates(wanted, sound)
 	if wanted.Time != nil && wanted.Time.After(now) {
 		return Choice{}, refuse("pointInTime %s has not come yet: it is %s. Choose an earlier one.", rfc3339(*wanted.Time), rfc3339(now))
 	}
-	damaged, sound := sift(found)
-	incarnations := candidates(wanted, sound)
 	if b := damaged[wanted.Backup]; b != nil {
-		return Choice{}, refuse("%s", isDamaged(*b, incarnations, sound))
-	}
-	if len(incarnations) == 0 && len(candidates(wanted, found)) > 0 {
-		return Choice{}, refuse("every backup of the DBCluster %s of the namespace %s in the repository is damaged: each was tried, or continues one that was. Take a full backup if the DBCluster still runs.", wanted.Cluster, wanted.Namespace)
+		return Choice{}, Refusal{Message: isDamaged(*b, incarnations, sound)}
 	}
 	if len(incarnations) == 0 {
-		return Choice{}, refuse("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, sound))
+		return Choice{}, Refusal{Message: nothing(wanted, found)}
 	}
-	if wanted.Backup == "" && wanted.Time == nil && wanted.LSN == "" && wanted.Incarnation == "" {
-		if last := newest(found); last != "" && last != incarnations[0] {
-			return Choice{}, refuse("%s", tooNew(wanted, last, incarnations[0], sound))
-		}
+	if newest := newest(found); wanted.OfNewest() && newest != "" && newest != incarnations[0] {
+		return Choice{}, Refusal{Message: tooNew(wanted, newest, incarnations[0], sound)}
 	}
 	if wanted.Searched() && wanted.Backup == "" {
 		return newChoice(incarnations[0], sound[incarnations[0]].Backups[0]), nil
@@ -91,14 +86,31 @@ func choose(wanted instance.Restore, found map[string]pgbackrest.Stanza, now tim
 	if chosen := nearest(wanted, incarnations, sound); chosen != nil {
 		return *chosen, nil
 	}
+	if chosen := last(wanted, incarnations, sound); chosen != nil {
+		return *chosen, nil
+	}
+	return Choice{}, Refusal{Message: missed(wanted, incarnations, sound)}
+}
+
+// nothing says why there is no backup that can be restored.
+func nothing(wanted instance.Restore, found map[string]pgbackrest.Stanza) string {
+	if len(candidates(wanted, found)) > 0 {
+		return fmt.Sprintf("every backup of the DBCluster %s of the namespace %s in the repository is damaged: each was tried, or continues one that was. Take a full backup if the DBCluster still runs.", wanted.Cluster, wanted.Namespace)
+	}
+	return fmt.Sprintf("there is no backup of the DBCluster %s of the namespace %s in the repository%s.", wanted.Cluster, wanted.Namespace, known(wanted, found))
+}
+
+// last returns the newest backup from which a target can be reached, or nil.
+func last(wanted instance.Restore, incarnations []string, found map[string]pgbackrest.Stanza) *Choice {
 	for _, incarnation := range incarnations {
-		for _, b := range slices.Backward(sound[incarnation].Backups) {
+		for _, b := range slices.Backward(found[incarnation].Backups) {
 			if reaches(b, wanted) {
-				return newChoice(incarnation, b), nil
+				c := newChoice(incarnation, b)
+				return &c
 			}
 		}
 	}
-	return Choice{}, refuse("%s", missed(wanted, incarnations, sound))
+	return nil
 }
 
 // nearest returns the last backup before a time of those incarnations that were written to at that time or later. One that was put
@@ -188,11 +200,11 @@ func lastWritten(s pgbackrest.Stanza) time.Time {
 }
 
 // tooNew says what there is when the newest incarnation has no backup.
-func tooNew(wanted instance.Restore, last, before string, found map[string]pgbackrest.Stanza) string {
+func tooNew(wanted instance.Restore, newest, before string, found map[string]pgbackrest.Stanza) string {
 	backups := found[before].Backups
 	return fmt.Sprintf("the newest incarnation of the DBCluster %s, %s, was written to until %s, and has no backup that it can be restored from. "+
 		"To go back to what was before it, without all of that, restore with incarnation %s, whose newest backup is %s; a new DBCluster does so with spec.bootstrap.restore.",
-		wanted.Cluster, last, rfc3339(lastWritten(found[last])), before, backups[len(backups)-1].Label)
+		wanted.Cluster, newest, rfc3339(lastWritten(found[newest])), before, backups[len(backups)-1].Label)
 }
 
 // reaches says whether a target can be reached from a backup. pgBackRest gives times in whole seconds, so that a backup may have
