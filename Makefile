@@ -118,6 +118,10 @@ test-faults: ## Run the long end-to-end tests of clusters with standbys, on thre
 test-backup: ## Run the long end-to-end tests of backups and restores, on three nodes.
 	go run ./test/e2e --group backup --nodes 3 --timeout 60m
 
+.PHONY: test-rebuild
+test-rebuild: ## Lose the local cluster with all but Git and buckets, and make it again. It must have no databases: make down first.
+	go run ./test/e2e --group rebuild
+
 .PHONY: chaos
 chaos: ## Disturb a database at random for MINUTES, with faults that SEED decides.
 	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) go run ./test/e2e --group random --nodes 3 --timeout $$(($(MINUTES) + 20))m
