@@ -16,17 +16,11 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
-// bulk is enough for a backup and a restore to take some seconds.
-const bulk = "CREATE TABLE bulk AS SELECT n, md5(n::text) AS t FROM generate_series(1, 2000000) AS n"
-
 // TestInterruptedBackup kills the Pod of a backup at every step, all controllers in the middle of another one, and the primary
 // in the middle of a third: each comes to its end, nothing is left of what was interrupted, and each can be restored.
 func TestInterruptedBackup(t *testing.T) {
 	s := newScene(t)
-	source := s.create("source", clusterSpec("17", 1))
-	source.plan(map[string]any{"backupLocation": s.store()})
-	source.waitScheduled()
-	source.sql(bulk)
+	source := s.bulkySource()
 	w := source.write()
 
 	t.Log("The backup's Pod is killed at every step")
@@ -57,10 +51,10 @@ func TestInterruptedBackup(t *testing.T) {
 		status, err := source.readPlan(ctx, source.name)
 		return fmt.Sprintf("%+v %v", status.Repository, err), err == nil && status.Repository != nil && status.Repository.Backups == 4
 	})
-	for label, rows := range map[string]string{killed.Label: "2000000", last.Label: "2000000"} {
+	for _, label := range []string{killed.Label, last.Label} {
 		clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: label}}))
-		if got := clone.sql("SELECT count(*) FROM bulk"); got != rows {
-			t.Errorf("a restore of the backup %s has %s rows; want %s", label, got, rows)
+		if got := clone.sql("SELECT count(*) FROM bulk"); got != "2000000" {
+			t.Errorf("a restore of the backup %s has %s rows; want 2000000", label, got)
 		}
 		clone.delete()
 		clone.waitVolume(false)
@@ -69,6 +63,16 @@ func TestInterruptedBackup(t *testing.T) {
 	if got := clone.sql("SELECT count(*) FROM kept"); got != "1" {
 		t.Errorf("what was written after the failover is not in the archive: %s rows", got)
 	}
+}
+
+// bulkySource is a backed up database with a standby, large enough for a backup and a restore to take some seconds.
+func (s *scene) bulkySource() *database {
+	s.Helper()
+	d := s.create("source", clusterSpec("17", 1))
+	d.plan(map[string]any{"backupLocation": s.store()})
+	d.waitScheduled()
+	d.sql("CREATE TABLE bulk AS SELECT n, md5(n::text) AS t FROM generate_series(1, 2000000) AS n")
+	return d
 }
 
 // waitCopying waits until pgBackRest copies.
@@ -129,10 +133,7 @@ func (d *database) killPods(ctx context.Context, prefix string) int {
 // and the Job of a restore in place: each comes to its end, with all rows up to the target and none after it.
 func TestInterruptedRestore(t *testing.T) {
 	s := newScene(t)
-	source := s.create("source", clusterSpec("17", 1))
-	source.plan(map[string]any{"backupLocation": s.store()})
-	source.waitScheduled()
-	source.sql(bulk)
+	source := s.bulkySource()
 	source.backUp("bulk", v1alpha1.BackupFull)
 	source.sql("CREATE TABLE kept (n int); INSERT INTO kept SELECT generate_series(1, 1000)")
 	at := source.mark(`SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`)
