@@ -102,6 +102,7 @@ func TestPlanIncarnation(t *testing.T) {
 func TestRestores(t *testing.T) {
 	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			w, r := newWorld(t, smallSpec), rand.New(rand.NewPCG(seed, 2))
 			for range 3 {
 				w.call(w.plane.Observed(), ledgerOf(t, nil))

@@ -185,6 +185,7 @@ func TestRepeatedCalls(t *testing.T) {
 func TestLaggingObservation(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			w, r := newWorld(t, smallSpec), rand.New(rand.NewPCG(seed, 1))
 			var authority, credentials any
 			born := false

@@ -29,6 +29,7 @@ const storeSecret = "store"
 
 // TestBackup archives a database, takes backups of each type, and leaves them where they are when the BackupPlan goes.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	location := s.store()
 	d := s.create("kept", smallSpec("17"))

@@ -46,6 +46,7 @@ type tree struct {
 // TestFlux follows a database in Git: made, changed, changed for the worse, corrected, and its file removed. Flux must say
 // of every commit what is true of the database.
 func TestFlux(t *testing.T) {
+	t.Parallel()
 	g := newTree(t)
 	d := g.database
 

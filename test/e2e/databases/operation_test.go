@@ -26,6 +26,7 @@ const operationLimit = 3 * time.Minute
 // TestOperations carries out Switchovers and a Failover under load, asks for each of them again in every way there is, and
 // shows that it was done once.
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	d := newScene(t).create("operated", clusterSpec("17", 2))
 	w := d.write()
 	first := d.waitPrimary("")

@@ -21,6 +21,7 @@ const clonesAtOnce = 4
 // TestRestore makes new clusters from the backups and the WAL of one that goes on: to the end of a backup, to a time and to a
 // position in the WAL between two transactions, to the end of a transaction, to a restore point, and to the end of the archive.
 func TestRestore(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"17", "15"} {
 		t.Run(version, func(t *testing.T) {
 			s := newScene(t)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,8 +58,42 @@ type scene struct {
 	kubeconfig string
 	namespace  string
 
-	// stored are the folders of the object store that go after the namespace: until then databases write to them.
+	// stored are the folders of the object store that go after the databases: until then they write to them.
 	stored []string
+}
+
+// TestMain fails when a namespace that a test has removed does not go.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := namespacesGone(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// namespacesGone waits until no namespace is on its way out any more.
+func namespacesGone() error {
+	kube, _, err := reach()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), removalLimit)
+	defer cancel()
+	for {
+		namespaces := &corev1.NamespaceList{}
+		if err := kube.List(ctx, namespaces); err != nil {
+			return fmt.Errorf("cannot list namespaces: %w", err)
+		}
+		left := slices.IndexFunc(namespaces.Items, func(n corev1.Namespace) bool { return n.DeletionTimestamp != nil })
+		if left < 0 {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("namespace %q does not go: %v", namespaces.Items[left].Name, namespaces.Items[left].Status.Conditions)
+		}
+		time.Sleep(interval)
+	}
 }
 
 // newScene makes the namespace, without what a test that was killed may have left in it, and removes it after the test.
@@ -66,7 +101,7 @@ func newScene(t *testing.T) *scene {
 	t.Helper()
 	s := connect(t)
 	s.namespace = "e2e-" + kebab(t.Name())
-	if err := s.remove(t.Context()); err != nil {
+	if err := errors.Join(s.remove(t.Context()), s.gone(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}})); err != nil {
 		t.Fatalf("cannot clear namespace %q of what an earlier run left: %v", s.namespace, err)
 	}
 	if err := s.kube.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}); err != nil {
@@ -79,25 +114,34 @@ func newScene(t *testing.T) *scene {
 // connect reaches the cluster, without a namespace.
 func connect(t *testing.T) *scene {
 	t.Helper()
-	kubeconfig := os.Getenv("KUBECONFIG")
-	if kubeconfig == "" {
-		t.Fatal("KUBECONFIG names no cluster: make e2e brings one up and sets it")
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	kube, config, err := reach()
 	if err != nil {
-		t.Fatalf("cannot read the kubeconfig %q that KUBECONFIG names: %v", kubeconfig, err)
-	}
-	config.QPS = -1 // The API server's own fairness is limit enough.
-	config.WarningHandler = rest.NoWarnings{}
-	kube, err := client.NewWithWatch(config, client.Options{})
-	if err != nil {
-		t.Fatalf("cannot reach the cluster of KUBECONFIG: %v", err)
+		t.Fatal(err)
 	}
 	core, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatalf("cannot reach the cluster of KUBECONFIG: %v", err)
 	}
-	return &scene{T: t, kube: kube, config: config, core: core, kubeconfig: kubeconfig}
+	return &scene{T: t, kube: kube, config: config, core: core, kubeconfig: os.Getenv("KUBECONFIG")}
+}
+
+// reach returns a client of the cluster that KUBECONFIG names.
+func reach() (client.WithWatch, *rest.Config, error) {
+	kubeconfig := os.Getenv("KUBECONFIG")
+	if kubeconfig == "" {
+		return nil, nil, errors.New("KUBECONFIG names no cluster: make e2e brings one up and sets it")
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot read the kubeconfig %q that KUBECONFIG names: %w", kubeconfig, err)
+	}
+	config.QPS = -1 // The API server's own fairness is limit enough.
+	config.WarningHandler = rest.NoWarnings{}
+	kube, err := client.NewWithWatch(config, client.Options{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot reach the cluster of KUBECONFIG: %w", err)
+	}
+	return kube, config, nil
 }
 
 // end keeps what there is to see when the test failed, and then removes what it made.
@@ -131,7 +175,8 @@ func (s *scene) keepEvidence(ctx context.Context) {
 	s.Logf("What the cluster said is in %s", folder)
 }
 
-// remove lifts the protection of all databases of the namespace, deletes them with their volumes, and then the namespace.
+// remove lifts the protection of all databases of the namespace, deletes them with their volumes, then the Pods that are not theirs,
+// and has the namespace go, which takes care of the rest.
 func (s *scene) remove(ctx context.Context) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
 	if err := s.kube.Get(ctx, client.ObjectKeyFromObject(namespace), namespace); err != nil {
@@ -147,7 +192,38 @@ func (s *scene) remove(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.gone(ctx, namespace)
+	if err := s.removePods(ctx); err != nil {
+		return err
+	}
+	if err := s.kube.Delete(ctx, namespace); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("cannot delete namespace %q: %w", s.namespace, err)
+	}
+	return nil
+}
+
+// removePods deletes all Pods of the namespace and waits until they are gone. A namespace that is deleted with Pods in it takes half
+// of their grace period before it looks again.
+func (s *scene) removePods(ctx context.Context) error {
+	for deadline := time.Now().Add(removalLimit); ; time.Sleep(interval) {
+		pods := &corev1.PodList{}
+		if err := s.kube.List(ctx, pods, client.InNamespace(s.namespace)); err != nil {
+			return fmt.Errorf("cannot list Pods: %w", err)
+		}
+		if len(pods.Items) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d Pods are still there, one of them %q", len(pods.Items), pods.Items[0].Name)
+		}
+		for _, pod := range pods.Items {
+			if pod.DeletionTimestamp != nil {
+				continue
+			}
+			if err := s.kube.Delete(ctx, &pod, client.GracePeriodSeconds(1)); client.IgnoreNotFound(err) != nil {
+				return fmt.Errorf("cannot delete Pod %q: %w", pod.Name, err)
+			}
+		}
+	}
 }
 
 // gone deletes an object and waits until it is not there any more.
