@@ -18,33 +18,17 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
 	"github.com/xdbcluster/xdbcluster/internal/agent/backup"
 	"github.com/xdbcluster/xdbcluster/internal/agent/operate"
-	"github.com/xdbcluster/xdbcluster/internal/agent/prepare"
 	"github.com/xdbcluster/xdbcluster/internal/agent/run"
 	"github.com/xdbcluster/xdbcluster/internal/agent/verify"
 )
 
 type commands struct {
-	Prepare    prepareCommand    `cmd:"" help:"Check that an instance has all it needs."`
 	Run        runCommand        `cmd:"" help:"Run an instance until told to stop."`
 	MayPromote mayPromoteCommand `cmd:"" help:"Say whether the instance may be promoted where standbys do not take over by themselves."`
 	Archive    archiveCommand    `cmd:"" name:"pgbackrest-archive" help:"Take a segment of the write-ahead log to the repository: PostgreSQL's archive_command."`
 	Operate    operateCommand    `cmd:"" help:"Carry out the operation that the environment holds, once."`
 	Backup     backupCommand     `cmd:"" help:"Take the backup that the environment holds, once."`
 	Verify     verifyCommand     `cmd:"" help:"Try a backup as the environment says, once."`
-}
-
-type prepareCommand struct{}
-
-func (prepareCommand) Run(ctx context.Context) error {
-	if err := prepare.Run(); err != nil {
-		return err
-	}
-	agent, err := agent()
-	if err != nil {
-		return err
-	}
-	agent.GiveUpEarly(ctx)
-	return nil
 }
 
 type runCommand struct{}

@@ -33,20 +33,9 @@ const (
 func podSpec(c cluster) (*applycorev1.PodSpecApplyConfiguration, error) {
 	spec := pods.Spec(c.ServiceAccount()).
 		WithTerminationGracePeriodSeconds(stopSeconds).
-		WithInitContainers(prepareContainer(c)).
 		WithContainers(databaseContainer(c), metricsContainer(c)).
 		WithVolumes(volumes(c)...)
 	return spec, schedule(spec, c)
-}
-
-// prepareContainer checks the configuration and lays it out before the database starts, so that a mistake in it is a
-// failed init container with a message rather than a database that does not come up.
-func prepareContainer(c cluster) *applycorev1.ContainerApplyConfiguration {
-	return pods.Container("prepare", c.Image).
-		WithCommand(pods.Agent, "prepare").
-		WithEnv(pods.Environment()...).
-		WithResources(pods.Resources("10m", "64Mi", "64Mi")).
-		WithVolumeMounts(databaseMounts(c)...)
 }
 
 // databaseContainer has the agent as PID 1, which starts Patroni, which starts PostgreSQL.

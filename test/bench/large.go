@@ -188,7 +188,7 @@ func (m *large) copyPod(ctx context.Context, backup string) error {
 		return err
 	}
 	m.config = config
-	m.hand = byHand(pod)
+	m.hand = byHand(pod, m.spec().PrimarySpec.Resources.Disks[0].Size)
 	if err := m.Client.Create(ctx, m.hand); err != nil {
 		return fmt.Errorf("cannot create a Pod: %w", err)
 	}
@@ -198,8 +198,8 @@ func (m *large) copyPod(ctx context.Context, backup string) error {
 	})
 }
 
-// byHand returns a Pod like that of a Job, but for what it runs, and for room to restore to.
-func byHand(job *corev1.Pod) *corev1.Pod {
+// byHand returns a Pod like that of a Job, but for what it runs, and for a volume like a database's to restore to.
+func byHand(job *corev1.Pod, room resource.Quantity) *corev1.Pod {
 	labels := map[string]string{}
 	for key, value := range job.Labels {
 		if !strings.Contains(key, "job-name") && !strings.Contains(key, "controller-uid") {
@@ -213,7 +213,12 @@ func byHand(job *corev1.Pod) *corev1.Pod {
 	c := &spec.Containers[0]
 	c.Command, c.Args = []string{"sleep", "infinity"}, nil
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "scratch", MountPath: scratch})
-	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{
+		Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: room}},
+		}}},
+	}})
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: "by-hand", Labels: labels}, Spec: *spec}
 }
 

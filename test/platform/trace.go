@@ -114,7 +114,7 @@ func sights(claim client.ObjectKey, artifactBefore string) []sight {
 		}},
 		{"Crossplane applied the function's StatefulSet", schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "StatefulSet"}, named},
 		{"Pod scheduled", pods, podHas("PodScheduled")},
-		{"volume mounted and init container done", pods, podHas("Initialized")},
+		{"volume mounted, and a network", pods, podHas("PodReadyToStartContainers")},
 		{"database container started", pods, func(o unstructured.Unstructured) bool { return pod(o) && isRunning(o, "database") }},
 		{"Pod ready: PostgreSQL is the primary", pods, podHas("Ready")},
 		{"claim ready", claimKind(), func(o unstructured.Unstructured) bool { return named(o) && isTrue(o, "Ready") }},

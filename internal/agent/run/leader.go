@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/xdbcluster/xdbcluster/functions/instance"
 	patroninames "github.com/xdbcluster/xdbcluster/functions/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
@@ -21,9 +20,6 @@ const (
 
 	// killingTime is how long after PID 1 of a container has ended every other process of it is surely dead.
 	killingTime = 100 * time.Millisecond
-
-	// earlyLimit is how long the Pod's first container may take for what the next one would do, too.
-	earlyLimit = 3 * time.Second
 
 	// promotionLimit is how long it does so: Patroni labels the Pod, too.
 	promotionLimit = 30 * time.Second
@@ -126,20 +122,6 @@ func goesOn(asked, crashed, stopping, noFailover bool) bool {
 		return !noFailover
 	}
 	return stopping
-}
-
-// GiveUpEarly gives up what the container before this one left, in the Pod's first container: the second starts the better part
-// of a second later, and nobody can write until then.
-func (a *Agent) GiveUpEarly(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, earlyLimit)
-	defer cancel()
-	if a.current().Instances <= 1 {
-		return
-	}
-	if err := volume.Lock(ctx, instance.FolderVolume, func() {}); err != nil {
-		return // The container before has not ended yet. The next one waits for it.
-	}
-	a.giveUpInheritedLock(ctx, time.Now())
 }
 
 // giveUpInheritedLock does the same for the container that had this instance before, which could not do it itself: it was

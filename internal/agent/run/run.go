@@ -30,7 +30,7 @@ const (
 	// patience is how long PostgreSQL may take to stop in order. The kubelet kills the container some seconds later.
 	patience = 110 * time.Second
 
-	// refusedRetry is how often the agent looks again at a volume that it refused.
+	// refusedRetry is how often the agent looks again at what it refused.
 	refusedRetry = 5 * time.Second
 )
 
@@ -100,6 +100,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.giveUpInheritedLock(ctx, since)
+	if err := a.awaitEquipment(ctx); err != nil {
+		return err
+	}
 	if err := a.awaitBeginning(ctx, vol); err != nil {
 		return err
 	}
