@@ -9,6 +9,7 @@
 //	go run ./test/bench failover    faults of a primary with two standbys, until rows are written again
 //	go run ./test/bench standbys    clusters with standbys: until they are up, whole again, and have one more
 //	go run ./test/bench backup      the first backup of a small database, and a restore in place
+//	go run ./test/bench archive     how long a change to a quiet database is in no archive; takes long
 //	go run ./test/bench large       a full backup and a clone of 5 GiB, beside the same by hand; takes long
 //	go run ./test/bench scale       500 stopped claims: time and memory; takes long
 //	go run ./test/bench demo        make demo again, or with --from-down after make down, which removes all databases
@@ -43,6 +44,7 @@ type options struct {
 	Failover failoverCommand `cmd:"" help:"Measure how long nobody can write after faults of a primary with standbys."`
 	Standbys standbysCommand `cmd:"" help:"Time clusters with standbys: until they are up, whole again after a Pod is lost, and have one more."`
 	Backup   backupCommand   `cmd:"" help:"Time the first backup of a small database, and a restore in place."`
+	Archive  archiveCommand  `cmd:"" help:"Time a change to a quiet database from its commit to the archive."`
 	Large    largeCommand    `cmd:"" help:"Measure a full backup and a clone of a large database, beside the same by hand."`
 	Scale    scaleCommand    `cmd:"" help:"Measure time and memory with many stopped claims."`
 	Function functionCommand `cmd:"" help:"Measure one call of the function, in process."`

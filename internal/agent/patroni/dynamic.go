@@ -60,8 +60,9 @@ func primaryStartTimeout(c instance.Config) int {
 	return 0
 }
 
-// archiveTimeout is how long a change may be in no archive: PostgreSQL ends a segment then, full or not.
-const archiveTimeout = "60s"
+// archiveTimeout is after how long PostgreSQL ends a segment, full or not. That a change is in the archive after a minute at most
+// is promised; the rest of it is for the store.
+const archiveTimeout = "50s"
 
 // parameters are the Config's, with those that follow from the rest of it.
 func parameters(c instance.Config) map[string]string {
