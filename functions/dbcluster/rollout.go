@@ -180,7 +180,7 @@ func waitsForInstance(c cluster, want instance.Config, ordinal int, r instance.R
 	var waits []string
 	add := func(format string, args ...any) { waits = append(waits, fmt.Sprintf(format, args...)) }
 
-	if r.State != instance.StateRunning && r.State != instance.StateStreaming {
+	if !r.Serves() {
 		add("Waiting for PostgreSQL on the instance %s, which is %s.", pod, r.State)
 	}
 	if len(r.PendingRestart) > 0 {

@@ -100,6 +100,9 @@ type Report struct {
 	Incidents []Incident `json:"incidents,omitempty"`
 }
 
+// Serves says whether PostgreSQL runs, and as a standby also follows.
+func (r Report) Serves() bool { return r.State == StateRunning || r.State == StateStreaming }
+
 // Replication is what the primary sees of its standbys.
 type Replication struct {
 	// Needed is how many standbys must confirm a commit before it is acknowledged. 0 when replication is asynchronous.

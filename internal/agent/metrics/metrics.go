@@ -122,7 +122,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		"role": string(r.Role), "state": string(r.State), "version": r.ServerVersion,
 	})
 	gauge("xdb_instance_primary", "Whether the instance is the primary.", truth(r.Role == instance.RolePrimary), nil)
-	gauge("xdb_instance_serving", "Whether PostgreSQL runs, and as a standby also follows.", truth(r.State == instance.StateRunning || r.State == instance.StateStreaming), nil)
+	gauge("xdb_instance_serving", "Whether PostgreSQL runs, and as a standby also follows.", truth(r.Serves()), nil)
 	gauge("xdb_instance_timeline", "Timeline of the WAL.", float64(r.Timeline), nil)
 	gauge("xdb_instance_pending_restart_settings", "Settings that wait for a restart.", float64(len(r.PendingRestart)), nil)
 	gauge("xdb_cluster_synchronous", "Whether commits are to wait for standbys.", truth(c.synchronous), nil)

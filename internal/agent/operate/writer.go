@@ -11,8 +11,12 @@ import (
 )
 
 const (
-	// writeInterval is how often the writer commits: the pause is known that exactly.
+	// writeInterval is how often the writer commits.
 	writeInterval = 20 * time.Millisecond
+
+	// reconnectInterval is how often it connects while nobody takes commits. Each attempt costs the instances, which have better to do
+	// then, a process and a handshake.
+	reconnectInterval = 50 * time.Millisecond
 
 	// writeTimeout is how long it waits for a commit before it takes the connection for broken.
 	writeTimeout = 2 * time.Second
@@ -61,6 +65,7 @@ func (w *writer) stop() time.Duration {
 func (w *writer) run(ctx context.Context) {
 	var c *pgx.Conn
 	for ctx.Err() == nil {
+		pause := writeInterval
 		if c == nil {
 			c, _ = w.remote.Connect(ctx) // It is tried again.
 		}
@@ -68,9 +73,12 @@ func (w *writer) run(ctx context.Context) {
 			go c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // The connection is broken.
 			c = nil
 		}
+		if c == nil {
+			pause = reconnectInterval
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(writeInterval):
+		case <-time.After(pause):
 		}
 	}
 	if c != nil {

@@ -28,6 +28,9 @@ const (
 	hurriedTick = 300 * time.Millisecond
 	hurry       = 30 * time.Second
 
+	// stepLasts is how long a step of a start must last to be reported.
+	stepLasts = 1500 * time.Millisecond
+
 	// reloadTime is how long after a change PostgreSQL may still say that settings wait for a restart, though they do not.
 	reloadTime = time.Second
 
@@ -69,6 +72,7 @@ type loop struct {
 	primary bool
 
 	written   *instance.Report
+	stepSince time.Time // Since when there is something else to report. Zero when there is not.
 	appliedBy instance.AppliedBy
 
 	// busy says that a step which takes long is being taken, and resting until when none is tried again after one failed.
@@ -161,8 +165,7 @@ func (l *loop) pause(now time.Time) time.Duration {
 
 // settled says whether an instance reports to be all that its Config says.
 func settled(r instance.Report, c instance.Config) bool {
-	serves := r.State == instance.StateRunning || r.State == instance.StateStreaming
-	return serves && len(r.PendingRestart) == 0 && r.ParametersHash == c.ParametersHash &&
+	return r.Serves() && len(r.PendingRestart) == 0 && r.ParametersHash == c.ParametersHash &&
 		r.CertificateRevision == c.CertificateRevision && (r.Role != instance.RolePrimary || r.AdminRevision == c.AdminRevision)
 }
 
@@ -478,15 +481,31 @@ func (l *loop) noteFilling() {
 	l.incidents.raise(incidentDiskFilling, fmt.Sprintf("The data volume is more than %.0f%% full. PostgreSQL stops when it is full: make the DataDisk larger, or delete data.", full*100), time.Now())
 }
 
+// write reports what has changed. A step of a start that goes on has to last before it is told: each report has Crossplane apply
+// again all that the claim became, which a start is slower for.
 func (l *loop) write(ctx context.Context, r instance.Report) {
 	if l.written != nil && reflect.DeepEqual(*l.written, r) {
+		l.stepSince = time.Time{}
 		return
 	}
+	now := time.Now()
+	if l.stepSince.IsZero() {
+		l.stepSince = now
+	}
+	if isStep(l.written, r) && now.Sub(l.stepSince) < stepLasts {
+		return
+	}
+	l.stepSince = time.Time{}
 	err := l.kube.WriteReport(ctx, r)
 	l.complain("report", err)
 	if err == nil {
 		l.written = &r
 	}
+}
+
+// isStep says whether a report differs from the one before only in how far an instance is that does not serve.
+func isStep(before *instance.Report, now instance.Report) bool {
+	return before != nil && !before.Serves() && !now.Serves() && reflect.DeepEqual(before.Incidents, now.Incidents)
 }
 
 // reportStopped is the last thing that an instance says.

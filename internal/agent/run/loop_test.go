@@ -66,3 +66,29 @@ func TestPause(t *testing.T) {
 		})
 	}
 }
+
+func TestIsStep(t *testing.T) {
+	starting := instance.Report{Role: instance.RoleUnknown, State: instance.StateStarting}
+	stopped := instance.Report{Role: instance.RoleUnknown, State: instance.StateStopped}
+	serving := instance.Report{Role: instance.RolePrimary, State: instance.StateRunning}
+	ailing := instance.Report{Role: instance.RoleUnknown, State: instance.StateStarting, Incidents: []instance.Incident{{Code: "DataDiskFilling"}}}
+	cases := map[string]struct {
+		reason string
+		before *instance.Report
+		now    instance.Report
+		want   bool
+	}{
+		"First":        {reason: "What an earlier Pod has reported is not true any more.", now: starting, want: false},
+		"OnItsWay":     {reason: "Nobody acts on how far a start is.", before: &starting, now: stopped, want: true},
+		"Serves":       {reason: "The claim becomes ready.", before: &starting, now: serving, want: false},
+		"ServesNoMore": {reason: "The claim is not ready any more.", before: &serving, now: stopped, want: false},
+		"Incident":     {reason: "A person is to see it.", before: &starting, now: ailing, want: false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := isStep(tc.before, tc.now); got != tc.want {
+				t.Errorf("%s: isStep() is %t; want %t", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
