@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/objectstore"
@@ -23,7 +25,9 @@ const storeAway = 10 * time.Minute
 // everything is archived that was written meanwhile. It disturbs every other test of backups, so it runs alone.
 func TestStoreAway(t *testing.T) {
 	s := newScene(t)
-	d := s.create("source", clusterSpec("17", 1))
+	spec := clusterSpec("17", 1)
+	spec.PrimarySpec.Resources.Disks[0].Size = resource.MustParse("3Gi") // The WAL of ten minutes waits on it: a segment every ten seconds.
+	d := s.create("source", spec)
 	d.plan(map[string]any{"backupLocation": s.store()})
 	d.waitScheduled()
 	w := d.write()
