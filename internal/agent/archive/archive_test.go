@@ -385,3 +385,24 @@ func TestNote(t *testing.T) {
 		t.Errorf("timeFor(...): got %s and, now and then, %s; want %s and %s", short, patient, pushTimeFailing, pushTime)
 	}
 }
+
+func TestCutShort(t *testing.T) {
+	before, timeIsUp := &failure{Count: 1, Cause: "the store is full"}, errors.New("the store did not answer in time")
+	cases := map[string]struct {
+		reason string
+		before *failure
+		limit  time.Duration
+		want   string
+	}{
+		"First":     {reason: "The first one has all the time that there is.", limit: pushTime, want: "the store did not answer in time"},
+		"Impatient": {reason: "One that had little time knows no better than the one before.", before: before, limit: pushTimeFailing, want: "the store is full"},
+		"Patient":   {reason: "One that had all the time does.", before: before, limit: pushTime, want: "the store did not answer in time"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := cutShort(tc.before, tc.limit, timeIsUp); got.Error() != tc.want {
+				t.Errorf("\n%s\ncutShort(...): got %q, want %q", tc.reason, got, tc.want)
+			}
+		})
+	}
+}

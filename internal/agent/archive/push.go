@@ -33,11 +33,15 @@ func Push(ctx context.Context, folder, segment string, now time.Time) error {
 		return errUnknown
 	}
 	before := readFailure(folder)
-	ctx, cancel := context.WithTimeout(ctx, timeFor(before))
+	limit := timeFor(before)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	_, err := pgbackrest.Program{Config: config}.Run(ctx, "archive-push", segment)
 	if err == nil {
 		return remove(filepath.Join(folder, fileFailure))
+	}
+	if ctx.Err() != nil {
+		err = cutShort(before, limit, err)
 	}
 	return fmt.Errorf("cannot archive %s: %w", filepath.Base(segment), errors.Join(err, note(folder, before, err, now)))
 }
@@ -47,6 +51,15 @@ func timeFor(before *failure) time.Duration {
 		return pushTime
 	}
 	return pushTimeFailing
+}
+
+// cutShort returns why a command failed whose time was up. One that had less time than pgBackRest takes to give up has not come to say
+// what is wrong: that is what it was before.
+func cutShort(before *failure, limit time.Duration, err error) error {
+	if before == nil || limit == pushTime {
+		return err
+	}
+	return errors.New(before.Cause)
 }
 
 // note writes down that the command failed, for the archivist to report.

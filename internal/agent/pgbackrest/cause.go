@@ -50,6 +50,11 @@ func symptoms() []symptom {
 		{mark(`unable to set user-defined CA certificate location`), "the certificates to trust cannot be read. Correct caBundle, or the Secret of certRef"},
 		{mark(`unable to connect to '([^']+)': \[\d+\] ([^\n]+)`), "%s does not answer (%s). Look whether the store runs, whether endpoint in backupLocation is right, and whether NetworkPolicies let the instances reach it"},
 		{mark(`timeout connecting to '([^']+)'`), "%s does not answer in time. Look whether the store runs, whether endpoint in backupLocation is right, and whether NetworkPolicies let the instances reach it"},
+		// Answers of this kind are tried again, and what was in the last one is not told.
+		{mark(`\[(503)\] ([\w ]+)`), "the store asks to be left alone for a while (%s %s). It is tried again; if this lasts, ask whoever runs it"},
+		{mark(`\[(5\d\d)\] ([\w ]+)`), "the store reports an error of its own (%s %s). It is tried again; if this lasts, look whether the store is full, and at its own log"},
+		{mark(`unexpected eof while reading line\s+\[\w+\] on (?:\d+ retries|retry)|unexpected EOF reading HTTP content`), "the store ends connections before it has answered. It is tried again; if this lasts, look whether the store runs, and at what is between it and the instances"},
+		{mark(`timeout after \d+ms waiting for (?:read from|write to) '([^']+)'`), "%s is too slow. Look how fast the store is, and the network to it"},
 		{mark(`TLS error|unable to negotiate TLS|TLS syscall error`), "the store does not speak TLS as it should. Correct endpoint in backupLocation: it must be the port of https"},
 		{mark(`WAL file '([^']+)' already exists in the [^\n]*archive with a different checksum`), "the repository has another segment %s: another database archives there too. Give one of them another key in backupLocation"},
 		{mark(`expected protocol|greeting version|expected value '[^']*' for greeting key 'version'`), "the instances run another version of pgBackRest than this. Try again once the rolling update is complete"},

@@ -41,6 +41,31 @@ func TestCause(t *testing.T) {
 			output: "ERROR: [049]: unable to get address for 's3.example.invalid': [-2] Name or service not known",
 			want:   "the name s3.example.invalid cannot be resolved. Correct endpoint in backupLocation",
 		},
+		"OwnError": {
+			reason: "A store that fails by itself, a full one for example: pgBackRest tries again, and leaves out what it was told.",
+			output: "ERROR: [103]: archive-push command encountered error(s):\n       repo1: [ServiceError] [500] Internal Server Error\n           [ServiceError] on 8 retries from 754-10067ms: [500] Internal Server Error",
+			want:   "the store reports an error of its own (500 Internal Server Error). It is tried again; if this lasts, look whether the store is full, and at its own log",
+		},
+		"OwnErrorWithHint": {
+			reason: "That nothing can be read does not mean that nothing is there.",
+			output: "ERROR: [103]: archive-push command encountered error(s):\n       repo1: [FileOpenError] unable to load info file '/x/archive.info' or '/x/archive.info.copy':\n       ServiceError: [500] Internal Server Error\n       HINT: has a stanza-create been performed?",
+			want:   "the store reports an error of its own (500 Internal Server Error). It is tried again; if this lasts, look whether the store is full, and at its own log",
+		},
+		"Busy": {
+			reason: "A store that has too much to do.",
+			output: "ERROR: [101]: [503] Service Unavailable\n           [ServiceError] on 9 retries from 115-10001ms: [503] Service Unavailable",
+			want:   "the store asks to be left alone for a while (503 Service Unavailable). It is tried again; if this lasts, ask whoever runs it",
+		},
+		"Cut": {
+			reason: "Connections that end too early are not a matter of TLS, though some end while TLS begins.",
+			output: "ERROR: [042]: unexpected eof while reading line\n           [FileReadError] on 7 retries from 494-10023ms: unexpected eof while reading line\n           [ServiceError] on retry at 865ms: TLS error [5:2147483752] no details available",
+			want:   "the store ends connections before it has answered. It is tried again; if this lasts, look whether the store runs, and at what is between it and the instances",
+		},
+		"Slow": {
+			reason: "A store that takes too little at a time.",
+			output: "ERROR: [064]: timeout after 10000ms waiting for write to 'localhost:17443'\n           [FileWriteError] on 2 retries from 20137-30257ms: timeout after 10000ms waiting for write to 'localhost:17443'",
+			want:   "localhost:17443 is too slow. Look how fast the store is, and the network to it",
+		},
 		"WrongPassphrase": {
 			reason: "A passphrase that is another one.",
 			output: "ERROR: [029]: unable to load info file '/x/archive.info'\n      HINT: is or was the repo encrypted?",

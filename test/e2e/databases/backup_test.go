@@ -216,17 +216,24 @@ func (d *database) waitScheduled() v1alpha1.BackupStatus {
 
 func (d *database) waitBackup(name string) v1alpha1.BackupStatus {
 	d.Helper()
+	status := d.waitBackupEnd(name, backupLimit)
+	if status.Phase != v1alpha1.BackupSucceeded {
+		d.Fatalf("Backup %s is %s (%s: %s)", name, status.Phase, status.Reason, status.Message)
+	}
+	return status
+}
+
+// waitBackupEnd is waitBackup for one that may fail.
+func (d *database) waitBackupEnd(name string, limit time.Duration) v1alpha1.BackupStatus {
+	d.Helper()
 	status := v1alpha1.BackupStatus{}
-	d.eventually(backupLimit, fmt.Sprintf("Backup %s has come to its end", name), func(ctx context.Context) (string, bool) {
+	d.eventually(limit, fmt.Sprintf("Backup %s has come to its end", name), func(ctx context.Context) (string, bool) {
 		if err := d.readStatus(ctx, v1alpha1.KindBackup, name, &status); err != nil {
 			return err.Error(), false
 		}
 		return fmt.Sprintf("%s %s: %s", status.Phase, status.Reason, status.Message), status.Phase.Final()
 	})
 	d.Logf("Backup %s is %s: %s (%s, %s, %s)", name, status.Phase, status.Message, status.Type, status.Label, status.Duration)
-	if status.Phase != v1alpha1.BackupSucceeded {
-		d.Fatalf("Backup %s is %s (%s: %s)", name, status.Phase, status.Reason, status.Message)
-	}
 	return status
 }
 

@@ -106,6 +106,15 @@ func (d *database) waitIncident(code, text string) {
 	})
 }
 
+// waitNoIncident waits until the claim names no incident of a kind any more.
+func (d *database) waitNoIncident(code string) {
+	d.Helper()
+	d.eventually(backupLimit, "The claim does not name the incident "+code+" any more", func(context.Context) (string, bool) {
+		incidents := d.status().CriticalIncidents
+		return fmt.Sprint(incidents), !slices.ContainsFunc(incidents, func(i v1alpha1.CriticalIncident) bool { return i.Code == code })
+	})
+}
+
 // checkKept checks that the rows are those of the first database, not of one made anew.
 func (d *database) checkKept(identifier string) {
 	d.Helper()

@@ -58,6 +58,9 @@ type scene struct {
 	kubeconfig string
 	namespace  string
 
+	// afterwards is called once the databases are gone, and before what they stored is.
+	afterwards []func() error
+
 	// stored are the folders of the object store that go after the databases: until then they write to them.
 	stored []string
 }
@@ -152,6 +155,11 @@ func (s *scene) end() {
 	start := time.Now()
 	if err := s.remove(ctx); err != nil {
 		s.Errorf("cannot remove namespace %q: %v", s.namespace, err)
+	}
+	for _, undo := range s.afterwards {
+		if err := undo(); err != nil {
+			s.Errorf("cannot undo what the test needed: %v", err)
+		}
 	}
 	for _, folder := range s.stored {
 		if err := os.RemoveAll(folder); err != nil {

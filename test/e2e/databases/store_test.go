@@ -4,8 +4,6 @@ package databases
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +18,9 @@ import (
 
 // storeAway is how long the object store is away.
 const storeAway = 10 * time.Minute
+
+// fillSegment writes something, and begins another segment of WAL.
+const fillSegment = "CREATE TABLE IF NOT EXISTS filling (t text); INSERT INTO filling SELECT repeat('x', 1000) FROM generate_series(1, 1000); SELECT pg_switch_wal()"
 
 // TestStoreAway kills the object store under load: the database goes on with the primary that it has, and once the store is back
 // everything is archived that was written meanwhile. It disturbs every other test of backups, so it runs alone.
@@ -46,30 +47,35 @@ func TestStoreAway(t *testing.T) {
 	d.sql("SELECT pg_switch_wal()")
 	d.waitIncident("ArchivingFails", "answer")
 	for time.Since(since) < storeAway {
-		d.sql("CREATE TABLE IF NOT EXISTS filling (t text); INSERT INTO filling SELECT repeat('x', 1000) FROM generate_series(1, 1000); SELECT pg_switch_wal()")
+		d.sql(fillSegment)
 		time.Sleep(10 * time.Second)
 	}
 	d.sql("CREATE TABLE kept AS SELECT 1 AS n")
-	t.Logf("no object store for %s: no row was acknowledged for %s", storeAway, w.gap(since))
-	if gap := w.gap(since); gap > 10*time.Second {
-		t.Errorf("no row was acknowledged for %s; want that the primary goes on", gap)
-	}
-	if now := d.waitPrimary(""); now != primary {
-		t.Errorf("the primary is %s; want %s as before", now, primary)
-	}
+	t.Logf("no object store for %s", storeAway)
+	w.checkUndisturbed(primary, since)
 
 	t.Log("It is back")
 	if err := cluster.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.waitArchived()
-	d.eventually(backupLimit, "The claim names no incident any more", func(context.Context) (string, bool) {
-		incidents := d.status().CriticalIncidents
-		return fmt.Sprint(incidents), !slices.ContainsFunc(incidents, func(i v1alpha1.CriticalIncident) bool { return i.Code == "ArchivingFails" })
-	})
+	d.waitNoIncident("ArchivingFails")
 	w.check()
 	clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{}))
 	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
 		t.Errorf("what was written while the store was away is not in its archive: %s rows", got)
+	}
+}
+
+// checkUndisturbed checks that the primary goes on, and is the one that it was.
+func (w *writer) checkUndisturbed(primary string, since time.Time) {
+	w.Helper()
+	gap := w.gap(since)
+	w.Logf("no row was acknowledged for %s in %s", gap, ago(since))
+	if gap > 10*time.Second {
+		w.Errorf("no row was acknowledged for %s; want that the primary goes on", gap)
+	}
+	if now := w.waitPrimary(""); now != primary {
+		w.Errorf("the primary is %s; want %s as before", now, primary)
 	}
 }
