@@ -319,10 +319,12 @@ func TestObsolete(t *testing.T) {
 		backup("failed", old, phase(v1alpha1.BackupFailed)),
 		backup("failed-lately", time.Hour, phase(v1alpha1.BackupFailed)),
 		backup("expired", old, phase(v1alpha1.BackupExpired)),
+		backup("expired-lately", time.Hour, phase(v1alpha1.BackupExpired)),
+		backup("expired-by-hand", old, phase(v1alpha1.BackupExpired), func(b *v1alpha1.Backup) { b.Spec.Manual = true }),
 		backup("running", old, phase(v1alpha1.BackupInProgress)),
 	}
 	inventory := instance.Inventory{Backups: []instance.StoredBackup{{Label: "stored"}}}
-	if diff := cmp.Diff([]string{"gone", "failed", "expired"}, obsolete(list, inventory, 7*24*time.Hour, noon())); diff != "" {
+	if diff := cmp.Diff([]string{"gone", "failed", "expired", "expired-lately"}, obsolete(list, inventory, 7*24*time.Hour, noon())); diff != "" {
 		t.Errorf("obsolete(...): -want, +got:\n%s", diff)
 	}
 }

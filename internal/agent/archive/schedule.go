@@ -65,7 +65,7 @@ func (a *Archivist) keepSchedule(ctx context.Context) {
 		}
 		now := time.Now()
 		err := a.keepDue(ctx, now)
-		if err == nil && now.Sub(tidied) > tidyInterval {
+		if err == nil && a.primary.Load() && a.Inventory() != nil && now.Sub(tidied) > tidyInterval {
 			tidied = now
 			err = a.tidy(ctx, now)
 		}
@@ -232,16 +232,18 @@ func (a *Archivist) tidy(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// obsolete returns the names of Backups that are of no more use.
+// obsolete returns the names of Backups that are of no more use. One that is new may not be in the inventory yet; one that has
+// expired was, also when backups are kept for longer now.
 func obsolete(list []v1alpha1.Backup, inventory instance.Inventory, retention time.Duration, now time.Time) []string {
 	var names []string
 	for _, b := range list {
 		old := now.Sub(b.CreationTimestamp.Time) > retention
 		stored := slices.ContainsFunc(inventory.Backups, func(s instance.StoredBackup) bool { return s.Label == b.Status.Label })
 		switch {
-		case b.Spec.Manual || !old:
-		case b.Status.Phase == v1alpha1.BackupFailed, b.Status.Phase == v1alpha1.BackupExpired,
-			b.Status.Phase == v1alpha1.BackupSucceeded && !stored:
+		case b.Spec.Manual:
+		case b.Status.Phase == v1alpha1.BackupExpired,
+			old && b.Status.Phase == v1alpha1.BackupFailed,
+			old && b.Status.Phase == v1alpha1.BackupSucceeded && !stored:
 			names = append(names, b.Name)
 		}
 	}
