@@ -43,7 +43,7 @@ func groups() map[string]string {
 		// What fails is drawn by lot.
 		"random": "TestChaos",
 		// Databases are backed up and restored, and backups tried.
-		"backup": "TestRestore$/15|TestBackupsExist|TestDefaultStore|TestVerification|TestRestoreInPlace|TestCreateBucket|TestBucket|TestInterruptedBackup|TestInterruptedRestore|TestRotatedCredentials|TestOtherTenant|TestStoreAway",
+		"backup": "TestRestore$/15|TestBackupsExist|TestDefaultStore|TestVerification|TestRestoreInPlace|TestCreateBucket|TestBucket|TestInterruptedBackup|TestInterruptedRestore|TestInterruptedVerification|TestRetention|TestMissedSchedule|TestBackupOptions|TestRotatedCredentials|TestOtherTenant|TestStoreAway",
 		// The Kubernetes cluster is lost, and made again from Git and buckets.
 		"rebuild": "TestRebuild",
 	}
