@@ -43,7 +43,9 @@ func groups() map[string]string {
 		// What fails is drawn by lot.
 		"random": "TestChaos",
 		// Databases are backed up and restored, and backups tried.
-		"backup": "TestRestore$/15|TestBackupsExist|TestDefaultStore|TestVerification|TestRestoreInPlace|TestCreateBucket|TestBucket|TestInterruptedBackup|TestInterruptedRestore|TestRotatedCredentials|TestOtherTenant|TestStoreAway|TestStoreFaults|TestStoreFull",
+		"backup": "TestRestore$/15|TestBackupsExist|TestDefaultStore|TestVerification|TestRestoreInPlace|TestCreateBucket|TestBucket|TestBackupOptions|TestRetention|TestMissedSchedule|TestRotatedCredentials|TestOtherTenant",
+		// What backs up, restores and tries is killed, and the object store fails.
+		"store": "TestInterruptedBackup|TestInterruptedRestore|TestInterruptedVerification|TestStoreAway|TestStoreFaults|TestStoreFull",
 		// The Kubernetes cluster is lost, and made again from Git and buckets.
 		"rebuild": "TestRebuild",
 	}
@@ -57,7 +59,7 @@ type options struct {
 	Registry   string        `default:"${registry}" env:"REGISTRY" help:"The path that packages and images are published under."`
 	GitAddress string        `default:"${git}"     help:"Where the Git server listens: an address of this machine that the cluster reaches."`
 	Kubeconfig string        `env:"KUBECONFIG"     help:"Use this cluster instead of the local one."`
-	Group      string        `default:""           help:"Run a group of the long tests, and nothing else: instances, nodes, random, backup or rebuild."`
+	Group      string        `default:""           help:"Run a group of the long tests, and nothing else: instances, nodes, random, backup, store or rebuild."`
 	Run        string        `help:"Run only the tests that match, and not uptest."`
 	Parallel   int           `default:"3"          help:"How many tests run at once: a database starting takes a whole core."`
 	Timeout    time.Duration `default:"25m"        help:"How long the tests may take."`

@@ -319,11 +319,74 @@ func TestObsolete(t *testing.T) {
 		backup("failed", old, phase(v1alpha1.BackupFailed)),
 		backup("failed-lately", time.Hour, phase(v1alpha1.BackupFailed)),
 		backup("expired", old, phase(v1alpha1.BackupExpired)),
+		backup("expired-lately", time.Hour, phase(v1alpha1.BackupExpired)),
+		backup("expired-by-hand", old, phase(v1alpha1.BackupExpired), func(b *v1alpha1.Backup) { b.Spec.Manual = true }),
 		backup("running", old, phase(v1alpha1.BackupInProgress)),
 	}
 	inventory := instance.Inventory{Backups: []instance.StoredBackup{{Label: "stored"}}}
-	if diff := cmp.Diff([]string{"gone", "failed", "expired"}, obsolete(list, inventory, 7*24*time.Hour, noon())); diff != "" {
+	if diff := cmp.Diff([]string{"gone", "failed", "expired", "expired-lately"}, obsolete(list, inventory, 7*24*time.Hour, noon())); diff != "" {
 		t.Errorf("obsolete(...): -want, +got:\n%s", diff)
+	}
+}
+
+func TestMadeUpFor(t *testing.T) {
+	backup := func(phase v1alpha1.BackupPhase, kind v1alpha1.BackupType) v1alpha1.Backup {
+		b := v1alpha1.Backup{}
+		b.Status.Phase = phase
+		if kind != "" {
+			b.Spec.PhysicalBackupSpec = &v1alpha1.PhysicalBackupSpec{BackupType: kind}
+		}
+		return b
+	}
+	leaving := backup("", v1alpha1.BackupFull)
+	leaving.DeletionTimestamp = &metav1.Time{Time: noon()}
+	cases := map[string]struct {
+		reason string
+		list   []v1alpha1.Backup
+		due    decision
+		want   bool
+	}{
+		"None": {reason: "The first of its kind has to be taken.", due: decision{Backup: v1alpha1.BackupFull}},
+		"NotSeen": {
+			reason: "While nobody looks at Backups, one is enough.",
+			list:   []v1alpha1.Backup{backup("", v1alpha1.BackupIncremental)}, due: decision{Backup: v1alpha1.BackupIncremental}, want: true,
+		},
+		"Waits": {
+			reason: "One that waits for the repository copies what there is then.",
+			list:   []v1alpha1.Backup{backup(v1alpha1.BackupPending, v1alpha1.BackupDifferential)}, due: decision{Backup: v1alpha1.BackupIncremental}, want: true,
+		},
+		"Full": {
+			reason: "Without a type it copies everything.",
+			list:   []v1alpha1.Backup{backup(v1alpha1.BackupPending, "")}, due: decision{Backup: v1alpha1.BackupFull}, want: true,
+		},
+		"CopiesLess": {
+			reason: "A full backup is not made up for by an incremental one.",
+			list:   []v1alpha1.Backup{backup(v1alpha1.BackupPending, v1alpha1.BackupIncremental)}, due: decision{Backup: v1alpha1.BackupFull},
+		},
+		"Begun": {
+			reason: "One that copies already lacks what is written meanwhile.",
+			list:   []v1alpha1.Backup{backup(v1alpha1.BackupInProgress, v1alpha1.BackupFull), backup(v1alpha1.BackupSucceeded, v1alpha1.BackupFull)},
+			due:    decision{Backup: v1alpha1.BackupIncremental},
+		},
+		"Leaving": {
+			reason: "One that is being deleted will not be taken.",
+			list:   []v1alpha1.Backup{leaving}, due: decision{Backup: v1alpha1.BackupFull},
+		},
+		"FirstGoesOn": {
+			reason: "A first backup that was asked for before and goes on is not asked for again.",
+			list:   []v1alpha1.Backup{backup(v1alpha1.BackupInProgress, v1alpha1.BackupFull)}, due: decision{Backup: v1alpha1.BackupFull, Again: true}, want: true,
+		},
+		"FirstFailed": {
+			reason: "One that has failed is.",
+			list:   []v1alpha1.Backup{backup(v1alpha1.BackupFailed, v1alpha1.BackupFull)}, due: decision{Backup: v1alpha1.BackupFull, Again: true},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := madeUpFor(tc.list, tc.due); got != tc.want {
+				t.Errorf("\n%s\nmadeUpFor(...): got %t, want %t", tc.reason, got, tc.want)
+			}
+		})
 	}
 }
 

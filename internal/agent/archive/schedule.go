@@ -65,7 +65,7 @@ func (a *Archivist) keepSchedule(ctx context.Context) {
 		}
 		now := time.Now()
 		err := a.keepDue(ctx, now)
-		if err == nil && now.Sub(tidied) > tidyInterval {
+		if err == nil && a.primary.Load() && a.Inventory() != nil && now.Sub(tidied) > tidyInterval {
 			tidied = now
 			err = a.tidy(ctx, now)
 		}
@@ -114,15 +114,12 @@ func (a *Archivist) keepDue(ctx context.Context, now time.Time) error {
 
 // create creates the Backup that is due, if any.
 func (a *Archivist) create(ctx context.Context, plan string, d decision) error {
-	if d.Again {
-		// It may go on, or wait for something that another one would wait for, too.
-		list, err := a.kube.ScheduledBackups(ctx, plan)
-		if err != nil || slices.ContainsFunc(list, func(b v1alpha1.Backup) bool { return !b.Status.Phase.Final() }) {
-			return err
-		}
-	}
 	if d.Backup == "" {
 		return nil
+	}
+	list, err := a.kube.ScheduledBackups(ctx, plan)
+	if err != nil || madeUpFor(list, d) {
+		return err
 	}
 	name := plan + "-" + d.At.UTC().Format("060102150405") // Two first backups, of a database before and after a restore, may be due in a minute.
 	if err := a.kube.CreateBackup(ctx, plan, name, d.Backup); err != nil {
@@ -130,6 +127,27 @@ func (a *Archivist) create(ctx context.Context, plan string, d decision) error {
 	}
 	a.log.Info("A backup is due", "backup", name, "type", string(d.Backup))
 	return nil
+}
+
+// madeUpFor says whether a Backup of the schedule makes up for the one that is due, because it has not begun yet and copies as much:
+// every time that comes while none can be taken would have one of its own otherwise. The first backup that was asked for before may
+// also go on.
+func madeUpFor(list []v1alpha1.Backup, d decision) bool {
+	most := []v1alpha1.BackupType{v1alpha1.BackupFull, v1alpha1.BackupDifferential, v1alpha1.BackupIncremental}
+	return slices.ContainsFunc(list, func(b v1alpha1.Backup) bool {
+		if b.DeletionTimestamp != nil {
+			return false
+		}
+		if d.Again {
+			return !b.Status.Phase.Final()
+		}
+		kind := v1alpha1.BackupFull
+		if s := b.Spec.PhysicalBackupSpec; s != nil && s.BackupType != "" {
+			kind = s.BackupType
+		}
+		waits := b.Status.Phase == "" || b.Status.Phase == v1alpha1.BackupPending
+		return waits && slices.Index(most, kind) <= slices.Index(most, d.Backup)
+	})
 }
 
 // A decision is what is due, and what is to be remembered of it.
@@ -232,16 +250,18 @@ func (a *Archivist) tidy(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// obsolete returns the names of Backups that are of no more use.
+// obsolete returns the names of Backups that are of no more use. One that is new may not be in the inventory yet; one that has
+// expired was, also when backups are kept for longer now.
 func obsolete(list []v1alpha1.Backup, inventory instance.Inventory, retention time.Duration, now time.Time) []string {
 	var names []string
 	for _, b := range list {
 		old := now.Sub(b.CreationTimestamp.Time) > retention
 		stored := slices.ContainsFunc(inventory.Backups, func(s instance.StoredBackup) bool { return s.Label == b.Status.Label })
 		switch {
-		case b.Spec.Manual || !old:
-		case b.Status.Phase == v1alpha1.BackupFailed, b.Status.Phase == v1alpha1.BackupExpired,
-			b.Status.Phase == v1alpha1.BackupSucceeded && !stored:
+		case b.Spec.Manual:
+		case b.Status.Phase == v1alpha1.BackupExpired,
+			old && b.Status.Phase == v1alpha1.BackupFailed,
+			old && b.Status.Phase == v1alpha1.BackupSucceeded && !stored:
 			names = append(names, b.Name)
 		}
 	}

@@ -60,7 +60,7 @@ func symptoms() []symptom {
 		{mark(`expected protocol|greeting version|expected value '[^']*' for greeting key 'version'`), "the instances run another version of pgBackRest than this. Try again once the rolling update is complete"},
 		{mark(`error restoring '([^']+)'[^\n]*: actual checksum`), "the file %s is not what was backed up. Look for what has changed the objects in the store"},
 		{mark(`unable to load backup manifest`), "the backup's list of files cannot be read. Look for what has changed or removed objects in the store"},
-		{mark(`is or was the repo encrypted`), "the repository cannot be decrypted. Its passphrase is another one, or it has none: put the right one back into the Secret of encryption"},
+		{mark(`is or was the repo encrypted|key/value found outside of section|ini section should end with`), "the repository cannot be decrypted. Its passphrase is another one, or it has none: put the right one back into the Secret of encryption"},
 		{mark(`unable to find primary cluster`), "no instance is the primary. It is tried again"},
 		{mark(`unable to find standby cluster|unable to find standby`), "no standby runs that could be read"},
 		{mark(`has a stanza-create been performed`), "the repository is not there any more: somebody has removed it. If that was meant, delete the BackupPlan and create it again; otherwise put it back"},

@@ -1,6 +1,7 @@
 package pgbackrest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/pgbackrest"
@@ -97,6 +99,11 @@ type stanza struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 	} `json:"status"`
+	Repo []struct {
+		Status struct {
+			Message string `json:"message"`
+		} `json:"status"`
+	} `json:"repo"`
 	Backup []struct {
 		Label   string `json:"label"`
 		Type    string `json:"type"`
@@ -172,6 +179,13 @@ func parseArchived(raw []byte, segment string) (time.Time, error) {
 
 func parseInfo(raw []byte) (Stanza, error) {
 	var list []stanza
+	// What it cannot read it repeats as it is, with characters that have no place in JSON.
+	raw = bytes.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, raw)
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return Stanza{}, fmt.Errorf("cannot parse what pgBackRest says about the repository: %w", err)
 	}
@@ -184,7 +198,11 @@ func parseInfo(raw []byte) (Stanza, error) {
 	case statusOK, statusNoBackups:
 		return newStanza(s), nil
 	default:
-		return Stanza{}, &Failure{Command: "info", Status: s.Status.Code, Output: s.Status.Message}
+		said := s.Status.Message // It may only be "other"; the repository says what.
+		for _, repository := range s.Repo {
+			said += ": " + repository.Status.Message
+		}
+		return Stanza{}, &Failure{Command: "info", Status: s.Status.Code, Output: said}
 	}
 }
 

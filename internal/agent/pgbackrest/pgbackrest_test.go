@@ -71,6 +71,12 @@ func TestCause(t *testing.T) {
 			output: "ERROR: [029]: unable to load info file '/x/archive.info'\n      HINT: is or was the repo encrypted?",
 			want:   "the repository cannot be decrypted. Its passphrase is another one, or it has none: put the right one back into the Secret of encryption",
 		},
+		"Undecipherable": {
+			reason: "One by which what is read still has a line, which is nonsense.",
+			output: "ERROR: [029]: unable to load info file '/x/backup.info' or '/x/backup.info.copy':\n       FormatError: key/value found outside of section at line 1: \x19\xe2i\n" +
+				"       HINT: backup.info cannot be opened and is required to perform a backup.\n       HINT: has a stanza-create been performed?",
+			want: "the repository cannot be decrypted. Its passphrase is another one, or it has none: put the right one back into the Secret of encryption",
+		},
 		"Damaged": {
 			reason: "A file that is another one than was backed up.",
 			output: "ERROR: [026]: error restoring '/data/base/1/1259': actual checksum 'a' does not match expected checksum 'b'",
@@ -160,6 +166,16 @@ func TestParseInfo(t *testing.T) {
 				t.Errorf("\n%s\nparseInfo(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestInfoCause shows that it is told what is wrong with a repository, which pgBackRest says in another place than that something is.
+func TestInfoCause(t *testing.T) {
+	raw := "[{\"backup\":[],\"name\":\"db\",\"repo\":[{\"cipher\":\"aes-256-cbc\",\"status\":{\"code\":99,\"message\":\"[FormatError] unable to load info file\\n" +
+		"FormatError: key/value found outside of section at line 1: \x19\xe2i^\x01\\nHINT: has a stanza-create been performed?\"}}],\"status\":{\"code\":99,\"message\":\"other\"}}]"
+	_, err := parseInfo([]byte(raw))
+	if err == nil || !strings.HasPrefix(err.Error(), "the repository cannot be decrypted") {
+		t.Errorf("parseInfo(...): got error %v, want that the repository cannot be decrypted", err)
 	}
 }
 

@@ -5,8 +5,11 @@ package databases
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,7 +151,12 @@ func (s *scene) storeWithoutBucket() map[string]any {
 		s.Fatalf("cannot remove what an earlier run stored: %v", err)
 	}
 	s.stored = append(s.stored, s.bucket())
+	return s.location()
+}
 
+// location gives the namespace what lets it into the object store, and returns where the bucket of its name is.
+func (s *scene) location() map[string]any {
+	s.Helper()
 	given := corev1.Secret{}
 	if err := s.kube.Get(s.Context(), client.ObjectKey{Namespace: "object-store", Name: "s3"}, &given); err != nil {
 		s.Fatalf("cannot read who may use the object store: %v", err)
@@ -198,20 +206,35 @@ func (d *database) askForBackup(name string, kind v1alpha1.BackupType) {
 // waitScheduled waits for the first backup that the BackupPlan itself asks for.
 func (d *database) waitScheduled() v1alpha1.BackupStatus {
 	d.Helper()
+	return d.waitBackup(d.firstScheduled())
+}
+
+// firstScheduled waits until the BackupPlan asks for its first backup, and returns the name of the Backup.
+func (d *database) firstScheduled() string {
+	d.Helper()
 	name := ""
 	d.eventually(backupLimit, "The BackupPlan asks for its first backup", func(ctx context.Context) (string, bool) {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(claimKind().GroupVersion().WithKind(v1alpha1.KindBackup))
-		if err := d.kube.List(ctx, list, client.InNamespace(d.namespace), client.MatchingLabels{"xdbcluster.io/backup-plan": d.name}); err != nil {
-			return err.Error(), false
-		}
-		for _, item := range list.Items {
-			name = item.GetName()
-		}
-		status, err := d.readPlan(ctx, d.name)
-		return fmt.Sprintf("%d Backups; the plan says %+v %v", len(list.Items), status, err), len(list.Items) == 1
+		scheduled, err := d.scheduled(ctx)
+		name = strings.Join(slices.Collect(maps.Keys(scheduled)), " ")
+		status, errPlan := d.readPlan(ctx, d.name)
+		return fmt.Sprintf("%v %v; the plan says %+v %v", scheduled, err, status, errPlan), err == nil && len(scheduled) == 1
 	})
-	return d.waitBackup(name)
+	return name
+}
+
+// scheduled returns the phases of the Backups that the BackupPlan itself has asked for, by name.
+func (d *database) scheduled(ctx context.Context) (map[string]v1alpha1.BackupPhase, error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(claimKind().GroupVersion().WithKind(v1alpha1.KindBackup))
+	if err := d.kube.List(ctx, list, client.InNamespace(d.namespace), client.MatchingLabels{"xdbcluster.io/backup-plan": d.name}); err != nil {
+		return nil, err
+	}
+	phases := make(map[string]v1alpha1.BackupPhase, len(list.Items))
+	for _, item := range list.Items {
+		phase, _, _ := unstructured.NestedString(item.Object, "status", "phase")
+		phases[item.GetName()] = v1alpha1.BackupPhase(phase)
+	}
+	return phases, nil
 }
 
 func (d *database) waitBackup(name string) v1alpha1.BackupStatus {

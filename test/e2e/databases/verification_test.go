@@ -13,7 +13,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -112,25 +111,41 @@ func (d *database) waitBackupVerified(name string, want v1alpha1.VerificationRes
 	})
 }
 
-// waitNothingTried waits until there is no Job that tries a backup, and no volume of one.
+// waitNothingTried waits until there is no Job that tries a backup, no Pod and no volume of one.
 func (d *database) waitNothingTried() {
 	d.Helper()
-	job := d.name + ".verification"
+	job := d.cluster().Verification().Objects()
 	d.eventually(backupLimit, "Nothing is left of trying backups", func(ctx context.Context) (string, bool) {
-		err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: job}, &batchv1.Job{})
-		if !kerrors.IsNotFound(err) {
-			return fmt.Sprintf("the Job %s is there, %v", job, err), false
-		}
-		volumes := &corev1.PersistentVolumeClaimList{}
-		if err := d.kube.List(ctx, volumes, client.InNamespace(d.namespace)); err != nil {
-			return err.Error(), false
-		}
-		for _, v := range volumes.Items {
-			if strings.HasPrefix(v.Name, job) {
-				return fmt.Sprintf("the volume %s is there", v.Name), false
+		jobs, pods, claims, volumes := &batchv1.JobList{}, &corev1.PodList{}, &corev1.PersistentVolumeClaimList{}, &corev1.PersistentVolumeList{}
+		for _, list := range []client.ObjectList{jobs, pods, claims} {
+			if err := d.kube.List(ctx, list, client.InNamespace(d.namespace)); err != nil {
+				return err.Error(), false
 			}
 		}
-		return "nothing", true
+		if err := d.kube.List(ctx, volumes); err != nil {
+			return err.Error(), false
+		}
+		var left []string
+		note := func(kind, name string) {
+			if strings.HasPrefix(name, job) {
+				left = append(left, kind+" "+name)
+			}
+		}
+		for i := range jobs.Items {
+			note("Job", jobs.Items[i].Name)
+		}
+		for i := range pods.Items {
+			note("Pod", pods.Items[i].Name)
+		}
+		for i := range claims.Items {
+			note("PersistentVolumeClaim", claims.Items[i].Name)
+		}
+		for i := range volumes.Items {
+			if of := volumes.Items[i].Spec.ClaimRef; of != nil && of.Namespace == d.namespace {
+				note("PersistentVolume of", of.Name)
+			}
+		}
+		return strings.Join(left, ", "), len(left) == 0
 	})
 }
 
