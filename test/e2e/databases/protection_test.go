@@ -18,6 +18,10 @@ import (
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 )
 
+// unmarked is how long a namespace may be unprotected after one of the databases in it is: Crossplane may lose its mark then, and
+// sets it when it looks again (docs/architecture.md).
+const unmarked = 10*time.Minute + 30*time.Second
+
 func protected(is bool) func(*v1alpha1.DBClusterSpec) {
 	return func(spec *v1alpha1.DBClusterSpec) { spec.DeletionProtection = &is }
 }
@@ -78,6 +82,10 @@ func (s *scene) checkSharedUndeletable() {
 		u.SetName(name)
 		return u
 	}
+	s.eventually(unmarked, "The deletion of the namespace is refused", func(context.Context) (string, bool) {
+		err := s.dryRunDelete(s.namespaceObject())
+		return fmt.Sprint(err), err != nil
+	})
 	for _, object := range []client.Object{
 		s.namespaceObject(),
 		named("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "dbclusters."+v1alpha1.Group),

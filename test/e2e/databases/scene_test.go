@@ -263,6 +263,7 @@ func (s *scene) eventually(limit time.Duration, what string, check func(ctx cont
 	start := time.Now()
 	deadline := start.Add(limit)
 	for {
+		looked := time.Now()
 		seen, done := check(s.Context())
 		if took := time.Since(start); done && took > worthTelling {
 			s.Logf("%s: after %s", what, took.Round(100*time.Millisecond))
@@ -273,7 +274,8 @@ func (s *scene) eventually(limit time.Duration, what string, check func(ctx cont
 		if time.Now().After(deadline) {
 			s.Fatalf("%s: not so after %s. What is seen instead: %s", what, limit, seen)
 		}
-		time.Sleep(interval)
+		// What takes long to look at, a command in a Pod, takes its time from what is waited for.
+		time.Sleep(max(interval, time.Since(looked)))
 	}
 }
 
