@@ -12,6 +12,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -79,18 +80,20 @@ func (s *scene) crossplaneAway() (back func()) {
 	if err := s.kube.Get(s.Context(), client.ObjectKey{Namespace: "crossplane-system", Name: "crossplane"}, deployment); err != nil {
 		s.Fatalf("cannot find Crossplane: %v", err)
 	}
-	scale := func(replicas *int32) {
+	const flux = "kustomize.toolkit.fluxcd.io/reconcile" // Flux would bring Crossplane back.
+	scale := func(replicas *int32, followed string) {
 		s.Helper()
 		before := deployment.DeepCopy()
 		deployment.Spec.Replicas = replicas
+		metav1.SetMetaDataAnnotation(&deployment.ObjectMeta, flux, followed)
 		if err := s.kube.Patch(context.WithoutCancel(s.Context()), deployment, client.MergeFrom(before)); err != nil {
 			s.Errorf("cannot change how many Pods Crossplane has: %v", err)
 		}
 	}
 	there := deployment.Spec.Replicas
-	back = func() { scale(there) }
+	back = func() { scale(there, "enabled") }
 	s.Cleanup(back)
-	scale(new(int32))
+	scale(new(int32), "disabled")
 	mine := []client.ListOption{client.InNamespace(deployment.Namespace), client.MatchingLabels(deployment.Spec.Selector.MatchLabels)}
 	s.eventually(rolloutLimit, "Crossplane is away", func(ctx context.Context) (string, bool) {
 		pods := &corev1.PodList{}
