@@ -37,6 +37,9 @@ type database struct {
 	spec v1alpha1.DBClusterSpec
 }
 
+// settled is how long a claim's conditions must stay the same to be taken for the last word.
+const settled = time.Second
+
 // smallSpec is that of a database that leaves room for others.
 func smallSpec(version string) v1alpha1.DBClusterSpec {
 	return v1alpha1.DBClusterSpec{
@@ -176,10 +179,19 @@ func statusOf(claim unstructured.Unstructured) (v1alpha1.DBClusterStatus, error)
 	return decoded.Status, nil
 }
 
-// condition returns one of the claim's conditions.
+// condition returns one of the claim's conditions, once they have stayed as they are for a moment: Crossplane writes a claim's
+// conditions after the rest of its status, by which a test knows that a change is rolled out.
 func (d *database) condition(kind string) metav1.Condition {
 	d.Helper()
-	return conditionOf(d.status(), kind)
+	before, since := d.status().Conditions, time.Now()
+	d.eventually(10*time.Second, "The claim's conditions are as they were", func(context.Context) (string, bool) {
+		now := d.status().Conditions
+		if !reflect.DeepEqual(before, now) {
+			before, since = now, time.Now()
+		}
+		return fmt.Sprint(now), time.Since(since) > settled
+	})
+	return conditionOf(v1alpha1.DBClusterStatus{Conditions: before}, kind)
 }
 
 func conditionOf(status v1alpha1.DBClusterStatus, kind string) metav1.Condition {
