@@ -10,7 +10,6 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/test/cluster/objectstore"
 )
 
@@ -64,11 +63,8 @@ func (a application) startArchiving(ctx context.Context, key client.ObjectKey, b
 	if _, err := a.firstRow(ctx, key); err != nil {
 		return err
 	}
-	if err := a.create(ctx, v1alpha1.KindBackupPlan, key, map[string]any{"dbclusterRef": key.Name, "backupLocation": location}); err != nil {
-		return err
-	}
-	plan := v1alpha1.BackupPlanStatus{}
-	return a.waitStatus(ctx, v1alpha1.KindBackupPlan, key, &plan, func() bool { return plan.LastBackupTime != nil })
+	_, err = a.firstBackup(ctx, key, location)
+	return err
 }
 
 // writeQuietly writes a row at a random moment, and waits until it is archived.

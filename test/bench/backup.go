@@ -93,11 +93,8 @@ func (m backups) run(ctx context.Context, a application, name string, location m
 	}
 
 	applied := time.Now()
-	if err := a.create(ctx, v1alpha1.KindBackupPlan, key, map[string]any{"dbclusterRef": name, "backupLocation": location}); err != nil {
-		return err
-	}
-	plan := v1alpha1.BackupPlanStatus{}
-	if err := a.waitStatus(ctx, v1alpha1.KindBackupPlan, key, &plan, func() bool { return plan.LastBackupTime != nil }); err != nil {
+	plan, err := a.firstBackup(ctx, key, location)
+	if err != nil {
 		return err
 	}
 	m.first.took(time.Since(applied))
@@ -111,7 +108,7 @@ func (m backups) run(ctx context.Context, a application, name string, location m
 	}); err != nil {
 		return err
 	}
-	err := until(ctx, interval, "the restored database answers", func(ctx context.Context) (string, bool) {
+	err = until(ctx, interval, "the restored database answers", func(ctx context.Context) (string, bool) {
 		out, err := a.sql(ctx, key, "select count(*) from first where to_regclass('mistake') is null")
 		return fmt.Sprint(out, err), err == nil && out == "1"
 	})
@@ -125,6 +122,16 @@ func (m backups) run(ctx context.Context, a application, name string, location m
 	}
 	m.said.took(time.Since(applied))
 	return a.removeBackups(ctx, key)
+}
+
+// firstBackup creates the BackupPlan of a database, and waits until that has a backup.
+func (b *bench) firstBackup(ctx context.Context, key client.ObjectKey, location map[string]any) (v1alpha1.BackupPlanStatus, error) {
+	plan := v1alpha1.BackupPlanStatus{}
+	if err := b.create(ctx, v1alpha1.KindBackupPlan, key, map[string]any{"dbclusterRef": key.Name, "backupLocation": location}); err != nil {
+		return plan, err
+	}
+	err := b.waitStatus(ctx, v1alpha1.KindBackupPlan, key, &plan, func() bool { return plan.LastBackupTime != nil })
+	return plan, err
 }
 
 func (b *bench) create(ctx context.Context, kind string, key client.ObjectKey, spec map[string]any) error {

@@ -133,11 +133,8 @@ func (m *large) fill(ctx context.Context, bucket string) error {
 		return err
 	}
 	m.Progress.Note("Size", size)
-	if err := m.create(ctx, v1alpha1.KindBackupPlan, m.key, map[string]any{"dbclusterRef": m.key.Name, "backupLocation": location}); err != nil {
-		return err
-	}
-	plan := v1alpha1.BackupPlanStatus{}
-	return m.waitStatus(ctx, v1alpha1.KindBackupPlan, m.key, &plan, func() bool { return plan.LastBackupTime != nil })
+	_, err = m.firstBackup(ctx, m.key, location)
+	return err
 }
 
 // takeBackup measures a Backup from when it copies until it says that it has succeeded.

@@ -13,7 +13,7 @@ import (
 )
 
 // awaitEquipment waits until the image and the mounted Secrets have all that the instance needs. It is not a task of an init
-// container: that would take a second of every start, and a container that has failed cannot report why to the claim.
+// container: that is one more to start, and when it has failed it cannot report why to the claim.
 func (a *Agent) awaitEquipment(ctx context.Context) error {
 	stop := a.alive.keep(ctx)
 	defer stop()

@@ -482,7 +482,7 @@ func (l *loop) noteFilling() {
 }
 
 // write reports what has changed. A step of a start that goes on has to last before it is told: each report has Crossplane apply
-// again all that the claim became, which a start is slower for.
+// again all that the claim became.
 func (l *loop) write(ctx context.Context, r instance.Report) {
 	if l.written != nil && reflect.DeepEqual(*l.written, r) {
 		l.stepSince = time.Time{}
