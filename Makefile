@@ -24,6 +24,8 @@ STORES ?= versitygw minio
 FUZZTIME ?= 60s
 
 GO_PACKAGES := ./...
+# Prometheus's own checker, unpacked from Debian's package rather than installed, which would start a server.
+PROMTOOL := .cache/prometheus/usr/bin/promtool
 export CGO_ENABLED := 0
 
 ##@ The two commands
@@ -39,6 +41,7 @@ test: ## Everything that must pass before a change lands, cheapest first; stops 
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) schema
+	@$(MAKE) test-alerts
 	@$(MAKE) test-provider STORES=versitygw
 	@$(MAKE) render
 	@$(MAKE) e2e
@@ -102,6 +105,12 @@ schema: ## Check every example, and every claim that must be refused, against th
 test-provider: ## Run the provider against real S3 servers of this machine; STORES=versitygw for one of them.
 	go run ./tools $(STORES)
 	STORES="$(STORES)" go test -count=1 -tags objectstore ./internal/provider/...
+
+.PHONY: test-alerts
+test-alerts: ## Try every alert, and every panel's question, with Prometheus's own promtool.
+	@test -x $(PROMTOOL) || (mkdir -p .cache/prometheus && cd .cache/prometheus && \
+		(apt-get download -q prometheus || (apt-get update -q && apt-get download -q prometheus)) && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
+	PROMTOOL=$(PROMTOOL) go test -count=1 -tags promtool ./monitoring
 
 .PHONY: render
 render: ## Render every example through Crossplane's real engine and compare with the goldens.

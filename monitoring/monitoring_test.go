@@ -29,6 +29,32 @@ type rule struct {
 }
 
 func TestAlerts(t *testing.T) {
+	guide, err := os.ReadFile(runbooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := served(t)
+	for _, r := range alerts(t) {
+		checkMetrics(t, r.Alert, r.Expr, there)
+		if r.Labels["severity"] == "" || r.Annotations["summary"] == "" {
+			t.Errorf("%s lacks a severity or a summary", r.Alert)
+		}
+		if !strings.Contains(string(guide), "`"+r.Alert+"`") {
+			t.Errorf("%s has no runbook in %s", r.Alert, runbooks)
+		}
+	}
+}
+
+func TestDashboard(t *testing.T) {
+	there := served(t)
+	for _, expression := range questions(t) {
+		checkMetrics(t, "A panel", expression, there)
+	}
+}
+
+// alerts are all there are.
+func alerts(t *testing.T) []rule {
+	t.Helper()
 	manifest := struct {
 		Spec struct {
 			Groups []struct {
@@ -43,30 +69,19 @@ func TestAlerts(t *testing.T) {
 	if err := yaml.Unmarshal(raw, &manifest); err != nil {
 		t.Fatal(err)
 	}
-	guide, err := os.ReadFile(runbooks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	there := served(t)
-	rules := 0
+	var rules []rule
 	for _, group := range manifest.Spec.Groups {
-		for _, r := range group.Rules {
-			rules++
-			checkMetrics(t, r.Alert, r.Expr, there)
-			if r.Labels["severity"] == "" || r.Annotations["summary"] == "" {
-				t.Errorf("%s lacks a severity or a summary", r.Alert)
-			}
-			if !strings.Contains(string(guide), "`"+r.Alert+"`") {
-				t.Errorf("%s has no runbook in %s", r.Alert, runbooks)
-			}
-		}
+		rules = append(rules, group.Rules...)
 	}
-	if rules == 0 {
-		t.Error("there are no alerts")
+	if len(rules) == 0 {
+		t.Fatal("there are no alerts")
 	}
+	return rules
 }
 
-func TestDashboard(t *testing.T) {
+// questions are what the panels of the dashboard ask.
+func questions(t *testing.T) []string {
+	t.Helper()
 	raw, err := os.ReadFile("grafana-dashboard.json")
 	if err != nil {
 		t.Fatal(err)
@@ -82,15 +97,19 @@ func TestDashboard(t *testing.T) {
 	if err := json.Unmarshal(raw, &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	there := served(t)
+	var asked []string
 	for _, p := range dashboard.Panels {
 		if len(p.Targets) == 0 {
 			t.Errorf("panel %q shows nothing", p.Title)
 		}
 		for _, target := range p.Targets {
-			checkMetrics(t, p.Title, target.Expr, there)
+			asked = append(asked, target.Expr)
 		}
 	}
+	if len(asked) == 0 {
+		t.Fatal("there are no panels")
+	}
+	return asked
 }
 
 func checkMetrics(t *testing.T, where, expression string, there []string) {
