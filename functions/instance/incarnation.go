@@ -2,6 +2,7 @@ package instance
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,9 @@ const IncarnationKey = "incarnation"
 
 // scopeLength is how much of an incarnation's ID is in Patroni's name for it, which must fit into a label.
 const scopeLength = 8
+
+// pasts is how many incarnations before are known: their record is part of each Pod's template.
+const pasts = 32
 
 // An Incarnation is one of a cluster's databases. A restore in place begins another one beside the one before, on the same
 // volumes, and a later one can bring that back. A cluster that was never restored in place has none on record.
@@ -33,6 +37,15 @@ type Incarnation struct {
 
 	// Kept are those before whose data is still on the volumes.
 	Kept []KeptIncarnation `json:"kept,omitempty"`
+
+	// Past are those before, the newest last. Their backups are in a repository for as long as its BackupPlan needs them.
+	Past []PastIncarnation `json:"past,omitempty"`
+}
+
+// A PastIncarnation is one whose place another one took.
+type PastIncarnation struct {
+	ID   string    `json:"id"`
+	Left time.Time `json:"left"`
 }
 
 // A KeptIncarnation is one that can be brought back.
@@ -84,7 +97,7 @@ func (i *Incarnation) At() int {
 // born with, which has none on record. The data of the one that is left is kept for some time.
 func (i *Incarnation) Restored(born, id string, restore Restore, now time.Time, keep time.Duration) *Incarnation {
 	return &Incarnation{
-		Number: i.At() + 1, ID: id, Since: now.UTC(), Restore: &restore, Kept: i.left(born, id, now, keep),
+		Number: i.At() + 1, ID: id, Since: now.UTC(), Restore: &restore, Kept: i.left(born, id, now, keep), Past: i.past(born, id, now),
 	}
 }
 
@@ -92,10 +105,15 @@ func (i *Incarnation) Restored(born, id string, restore Restore, now time.Time, 
 func (i *Incarnation) Returned(id string, now time.Time, keep time.Duration) *Incarnation {
 	for _, k := range i.kept(now) {
 		if k.ID == id {
-			return &Incarnation{Number: i.At() + 1, ID: k.ID, Original: k.Original, Since: now.UTC(), Kept: i.left("", id, now, keep)}
+			return &Incarnation{Number: i.At() + 1, ID: k.ID, Original: k.Original, Since: now.UTC(), Kept: i.left("", id, now, keep), Past: i.past("", id, now)}
 		}
 	}
 	return nil
+}
+
+// Keeps says whether the data of an incarnation before is still on the volumes.
+func (i *Incarnation) Keeps(id string, now time.Time) bool {
+	return slices.ContainsFunc(i.kept(now), func(k KeptIncarnation) bool { return k.ID == id })
 }
 
 // kept returns what is surely still on the volumes.
@@ -125,4 +143,15 @@ func (i *Incarnation) left(born, next string, now time.Time, keep time.Duration)
 		}
 	}
 	return list
+}
+
+// past returns those before once another incarnation takes this one's place.
+func (i *Incarnation) past(born, next string, now time.Time) []PastIncarnation {
+	leaving := PastIncarnation{ID: born, Left: now.UTC()}
+	var list []PastIncarnation
+	if i != nil {
+		leaving.ID, list = i.ID, slices.Clone(i.Past)
+	}
+	list = slices.DeleteFunc(append(list, leaving), func(p PastIncarnation) bool { return p.ID == next })
+	return list[max(len(list)-pasts, 0):]
 }

@@ -22,16 +22,18 @@ func TestIncarnationRestored(t *testing.T) {
 			want: &Incarnation{
 				Number: 1, ID: "new", Since: now, Restore: &restore,
 				Kept: []KeptIncarnation{{ID: "born", Original: true, Until: now.Add(week)}},
+				Past: []PastIncarnation{{ID: "born", Left: now}},
 			},
 		},
 		"Second": {
 			reason: "What has run out is kept no longer, and what has not goes on being kept until the time that was said then.",
 			from: &Incarnation{Number: 4, ID: "one", Kept: []KeptIncarnation{
 				{ID: "born", Original: true, Until: now.Add(-time.Second)}, {ID: "half", Until: now.Add(time.Hour)},
-			}},
+			}, Past: []PastIncarnation{{ID: "born", Left: now.Add(-2 * week)}, {ID: "half", Left: now.Add(-week)}}},
 			want: &Incarnation{
 				Number: 5, ID: "new", Since: now, Restore: &restore,
 				Kept: []KeptIncarnation{{ID: "half", Until: now.Add(time.Hour)}, {ID: "one", Until: now.Add(week)}},
+				Past: []PastIncarnation{{ID: "born", Left: now.Add(-2 * week)}, {ID: "half", Left: now.Add(-week)}, {ID: "one", Left: now}},
 			},
 		},
 	}
@@ -47,9 +49,11 @@ func TestIncarnationRestored(t *testing.T) {
 
 func TestIncarnationReturned(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	restored := &Incarnation{Number: 1, ID: "0123456789abcdef", Restore: &Restore{}, Kept: []KeptIncarnation{
-		{ID: "born", Original: true, Until: now.Add(time.Hour)},
-	}}
+	restored := &Incarnation{
+		Number: 1, ID: "0123456789abcdef", Restore: &Restore{},
+		Kept: []KeptIncarnation{{ID: "born", Original: true, Until: now.Add(time.Hour)}},
+		Past: []PastIncarnation{{ID: "born", Left: now.Add(-time.Hour)}},
+	}
 
 	cases := map[string]struct {
 		reason string
@@ -61,9 +65,11 @@ func TestIncarnationReturned(t *testing.T) {
 		"Kept": {
 			reason: "What is brought back has the name that Patroni knew it by, and the other one is kept in its place.",
 			from:   restored, id: "born",
-			want: &Incarnation{Number: 2, ID: "born", Original: true, Since: now, Kept: []KeptIncarnation{
-				{ID: "0123456789abcdef", Until: now.Add(time.Minute)},
-			}},
+			want: &Incarnation{
+				Number: 2, ID: "born", Original: true, Since: now,
+				Kept: []KeptIncarnation{{ID: "0123456789abcdef", Until: now.Add(time.Minute)}},
+				Past: []PastIncarnation{{ID: "0123456789abcdef", Left: now}},
+			},
 		},
 		"Removed": {
 			reason: "What may have been removed cannot be brought back.",

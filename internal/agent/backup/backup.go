@@ -156,6 +156,9 @@ type preparation struct {
 	// Source is the Pod whose files are read.
 	Source  string
 	Standby bool
+
+	// Incarnation is the one that is backed up. Nil for the one that the cluster was born with.
+	Incarnation *instance.Incarnation
 }
 
 // prepare returns nothing and what is waited for as long as something is missing.
@@ -191,7 +194,7 @@ func (t *Taker) prepare(ctx context.Context) (*preparation, instance.BackupRepor
 	if err != nil {
 		return nil, instance.BackupReport{}, err
 	}
-	p := &preparation{Mounted: mounted, Source: source, Standby: standby}
+	p := &preparation{Mounted: mounted, Source: source, Standby: standby, Incarnation: record.Incarnation}
 	p.Program.Config = filepath.Join(archive.Folder(), "backup.conf")
 	if err := errors.Join(os.MkdirAll(archive.Folder(), 0o700), os.WriteFile(p.Program.Config, config, 0o600)); err != nil {
 		return nil, instance.BackupReport{}, fmt.Errorf("cannot write pgBackRest's configuration: %w", err)
@@ -271,6 +274,7 @@ func (t *Taker) copy(ctx context.Context, p preparation) (instance.BackupReport,
 	if done == nil {
 		return instance.BackupReport{}, errors.New("pgBackRest says that it took the backup, and it is not in the repository")
 	}
+	t.expirePast(ctx, p, time.Now())
 	return t.succeed(ctx, p, after, *done)
 }
 

@@ -4,12 +4,18 @@ package databases
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
 // TestRestoreInPlace restores a cluster with a standby to what it was between two transactions, undoes that, and shows that a
@@ -74,6 +80,48 @@ func TestRestoreInPlace(t *testing.T) {
 	d.waitRolledOut()
 	d.checkRows("2000")
 	d.checkWhole(2)
+
+	t.Log("The backups of what was left stay for as long as the plan says, and then go")
+	d.backUp("soon", v1alpha1.BackupFull)
+	d.checkIncarnation(done.NewIncarnation, true)
+	d.agePast(30 * day)
+	d.backUp("later", v1alpha1.BackupFull)
+	d.checkIncarnation(done.NewIncarnation, false)
+	d.checkIncarnation(done.OldIncarnation, true)
+}
+
+// checkIncarnation checks whether an incarnation has backups in the local cluster's object store.
+func (d *database) checkIncarnation(id string, want bool) {
+	d.Helper()
+	found, err := filepath.Glob(filepath.Join(d.bucket(), d.namespace, d.name, id, "*", "*", "*"))
+	if err != nil || len(found) > 0 != want {
+		d.Errorf("of the incarnation %s there is %v in the repository (%v); want something: %t", id, found, err, want)
+	}
+}
+
+// agePast lets the ledger say that other incarnations took the place of those before some time earlier, and that their data is not
+// on the volumes any more.
+func (d *database) agePast(by time.Duration) {
+	d.Helper()
+	ledger := &corev1.ConfigMap{}
+	d.get(ledger, d.name+"-ledger")
+	incarnation := instance.ParseIncarnation(ledger.Data[instance.IncarnationKey])
+	if incarnation == nil || len(incarnation.Past) == 0 {
+		d.Fatalf("the ledger knows of no incarnation before: %q", ledger.Data[instance.IncarnationKey])
+	}
+	for i := range incarnation.Past {
+		incarnation.Past[i].Left = incarnation.Past[i].Left.Add(-by)
+	}
+	incarnation.Kept = nil
+	raw, err := json.Marshal(incarnation)
+	if err != nil {
+		d.Fatalf("cannot encode the incarnation: %v", err)
+	}
+	before := ledger.DeepCopy()
+	ledger.Data[instance.IncarnationKey] = string(raw)
+	if err := d.kube.Patch(d.Context(), ledger, client.MergeFrom(before)); err != nil {
+		d.Fatalf("cannot change the ledger: %v", err)
+	}
 }
 
 // restoreInPlace applies a Restore of the database, which is asked for now where the spec says nothing else.

@@ -1,0 +1,73 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
+	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
+	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
+)
+
+// expirePast removes what the plan does not need any more of incarnations whose place a restore took: no backup of theirs follows
+// that would do so. What cannot be removed now is with the next backup.
+func (t *Taker) expirePast(ctx context.Context, p preparation, now time.Time) {
+	if p.Incarnation == nil {
+		return
+	}
+	for _, past := range p.Incarnation.Past {
+		if err := t.expire(ctx, p, past, now); err != nil {
+			t.log.Warn("Cannot remove old backups of an incarnation before; it is tried again with the next backup", "incarnation", past.ID, "error", err.Error())
+		}
+	}
+}
+
+// expire leaves to pgBackRest what of an incarnation may still be needed. Of one that was left before the recovery window began
+// nothing is; it goes as a whole, unless it can still be brought back and would go on archiving there.
+func (t *Taker) expire(ctx context.Context, p preparation, past instance.PastIncarnation, now time.Time) error {
+	program, err := t.programOf(p, past.ID)
+	if err != nil {
+		return err
+	}
+	stanza, err := program.Info(ctx)
+	if err != nil || !stanza.There {
+		return err
+	}
+	retention := time.Duration(p.Mounted.Repository.RetainDays) * 24 * time.Hour
+	if past.Left.Add(retention).After(now) || p.Incarnation.Keeps(past.ID, now) {
+		_, err := program.Run(ctx, "expire")
+		return err
+	}
+	// pgBackRest deletes a stanza only when it was told that nobody on this host uses it any more.
+	if _, err := program.Run(ctx, "stop"); err != nil {
+		return err
+	}
+	if _, err := program.Run(ctx, "stanza-delete"); err != nil {
+		return err
+	}
+	t.log.Info("The backups of an incarnation before were removed", "incarnation", past.ID, "left", past.Left)
+	return nil
+}
+
+// programOf is pgBackRest for an incarnation of which there is only the repository.
+func (t *Taker) programOf(p preparation, incarnation string) (pgbackrest.Program, error) {
+	folder := filepath.Join(archive.Folder(), "past", incarnation)
+	config, err := names.Settings{
+		Repository: p.Mounted.Repository, Secrets: p.Mounted.Secrets, Folder: instance.FolderRepository, Run: folder,
+		Path:      names.Path(p.Mounted.Repository.Prefix, t.cluster, incarnation),
+		Instances: []names.Instance{{DataDirectory: filepath.Join(folder, "pgdata")}},
+	}.Render()
+	if err != nil {
+		return pgbackrest.Program{}, err
+	}
+	program := pgbackrest.Program{Config: filepath.Join(folder, "pgbackrest.conf")}
+	if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(program.Config, config, 0o600)); err != nil {
+		return pgbackrest.Program{}, fmt.Errorf("cannot write pgBackRest's configuration: %w", err)
+	}
+	return program, nil
+}
