@@ -37,6 +37,9 @@ func (m *measurement) add(v float64) { m.samples = append(m.samples, v) }
 
 func (m *measurement) took(d time.Duration) { m.add(d.Seconds()) }
 
+// last returns what was measured last.
+func (m *measurement) last() float64 { return m.samples[len(m.samples)-1] }
+
 // spread returns the cells for median, least, most and how many. The last says how much the others are worth.
 func spread(samples []float64, u unit) string {
 	if len(samples) == 0 {

@@ -29,6 +29,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/e2e/evidence"
 	"github.com/xdbcluster/xdbcluster/test/platform"
 	"github.com/xdbcluster/xdbcluster/test/progress"
+	"github.com/xdbcluster/xdbcluster/tools/program"
 )
 
 // groups are the tests that take long, each group less than an hour. TestFailover/17, TestBackup and TestRestore/17, which have
@@ -127,16 +128,21 @@ func (s *suite) run(ctx context.Context) error {
 
 // cluster tests what all other tests stand on: names, network policies, volumes.
 func (s *suite) cluster(ctx context.Context) error {
-	return s.command(ctx, "cluster.log", nil, "test", "-tags", "e2e", "-count=1", "./test/cluster/e2e")
+	return s.command(ctx, "cluster.log", nil, "go", "test", "-tags", "e2e", "-count=1", "./test/cluster/e2e")
 }
 
 func (s *suite) uptest(ctx context.Context) error {
-	return s.command(ctx, "uptest.log", nil, "run", "./test/uptest")
+	return s.command(ctx, "uptest.log", nil, "go", "run", "./test/uptest")
 }
 
+// tests runs them with gotestsum, which repeats at the end what the failed ones said.
 func (s *suite) tests(ctx context.Context, p *platform.Platform) error {
+	gotestsum, err := s.build(ctx, "gotestsum")
+	if err != nil {
+		return err
+	}
 	args := []string{
-		"test", "-tags", "e2e", "-count=1", "-v", fmt.Sprintf("-parallel=%d", s.Parallel), fmt.Sprintf("-timeout=%s", s.Timeout),
+		"--format=standard-verbose", "--", "-tags", "e2e", "-count=1", fmt.Sprintf("-parallel=%d", s.Parallel), fmt.Sprintf("-timeout=%s", s.Timeout),
 		"./test/e2e/databases",
 	}
 	switch {
@@ -152,17 +158,26 @@ func (s *suite) tests(ctx context.Context, p *platform.Platform) error {
 		args = append(args, "-skip", strings.Join(slices.Sorted(maps.Values(groups())), "|"))
 	}
 	environment := []string{"E2E_PROJECT=" + s.project, "E2E_OUTPUT=" + s.output, "E2E_REPOSITORY=" + p.Repository.Bare}
-	return s.command(ctx, "tests.log", environment, args...)
+	return s.command(ctx, "tests.log", environment, gotestsum, args...)
 }
 
-// command runs the go command, shows what it says, and keeps it with the evidence.
-func (s *suite) command(ctx context.Context, log string, environment []string, args ...string) error {
+func (s *suite) build(ctx context.Context, name string) (string, error) {
+	catalog, err := program.LoadCatalog(filepath.Join(s.project, "tools", "versions.yaml"))
+	if err != nil {
+		return "", err
+	}
+	builder := program.Builder{Catalog: catalog, Cache: filepath.Join(s.project, ".cache")}
+	return builder.Build(ctx, name)
+}
+
+// command runs a program, shows what it says, and keeps it with the evidence.
+func (s *suite) command(ctx context.Context, log string, environment []string, executable string, args ...string) error {
 	file, err := os.Create(filepath.Join(s.output, log))
 	if err != nil {
 		return fmt.Errorf("cannot create %q: %w", log, err)
 	}
-	defer file.Close()                             //nolint:errcheck // What the command said was shown already.
-	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // Arguments are ours.
+	defer file.Close()                                   //nolint:errcheck // What the command said was shown already.
+	cmd := exec.CommandContext(ctx, executable, args...) //nolint:gosec // Program and arguments are ours.
 	// Killed, the go command would leave the tests running.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
@@ -171,7 +186,7 @@ func (s *suite) command(ctx context.Context, log string, environment []string, a
 	cmd.Stdout = io.MultiWriter(s.out, file)
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go %s %s: %w (see %s)", args[0], args[len(args)-1], err, file.Name())
+		return fmt.Errorf("%s: %w (see %s)", filepath.Base(executable), err, file.Name())
 	}
 	return nil
 }

@@ -27,6 +27,9 @@ import (
 // fluxNamespace is where "flux bootstrap" puts everything, and so do we.
 const fluxNamespace = "flux-system"
 
+// annotationRequested asks Flux to look now; it does whenever its value changes.
+const annotationRequested = "reconcile.fluxcd.io/requestedAt"
+
 // fieldOwner is the name under which objects are applied.
 const fieldOwner = client.FieldOwner("xdbcluster-platform")
 

@@ -110,6 +110,9 @@ func (p *Platform) Up(ctx context.Context) error {
 		if err := p.follow(ctx); err != nil {
 			return err
 		}
+		if err := p.tellOfPushes(ctx, builder); err != nil {
+			return err
+		}
 		if err := p.Reconcile(ctx); err != nil {
 			return err
 		}

@@ -110,7 +110,7 @@ func (p *Platform) Reconcile(ctx context.Context) error {
 			return err
 		}
 		for _, item := range items {
-			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":%q}}}`, time.Now().Format(time.RFC3339Nano))
+			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, annotationRequested, time.Now().Format(time.RFC3339Nano))
 			if err := p.Client.Patch(ctx, &item, client.RawPatch(types.MergePatchType, patch)); err != nil {
 				return fmt.Errorf("cannot ask Flux to reconcile %s %q: %w", kind, item.GetName(), err)
 			}
