@@ -18,7 +18,7 @@ func (a *Agent) awaitEquipment(ctx context.Context) error {
 	stop := a.alive.keep(ctx)
 	defer stop()
 	for {
-		err := checkEquipment(a.current().Version)
+		err := newEquipment(a.current().Version).check()
 		if err == nil {
 			return nil
 		}
@@ -31,24 +31,42 @@ func (a *Agent) awaitEquipment(ctx context.Context) error {
 	}
 }
 
-func checkEquipment(version string) error {
-	if _, err := os.Stat(filepath.Join(patroni.BinaryFolder(version), "postgres")); err != nil {
-		return fmt.Errorf("the image has no PostgreSQL %s (%w): set databaseImage to one that has, or leave it out", version, err)
+// equipment is what the image and the mounted Secrets are to have.
+type equipment struct {
+	// Version of PostgreSQL, and Binaries where its programs are.
+	Version  string
+	Binaries string
+
+	// Folders that Secrets are mounted in.
+	Certificates, Credentials, Admin string
+}
+
+func newEquipment(version string) equipment {
+	return equipment{
+		Version: version, Binaries: patroni.BinaryFolder(version),
+		Certificates: instance.FolderTLS, Credentials: instance.FolderCredentials, Admin: instance.FolderAdmin,
+	}
+}
+
+// check returns the first thing that is missing or cannot be used.
+func (e equipment) check() error {
+	if _, err := os.Stat(filepath.Join(e.Binaries, "postgres")); err != nil {
+		return fmt.Errorf("the image has no PostgreSQL %s (%w): set databaseImage to one that has, or leave it out", e.Version, err)
 	}
 	for _, pair := range [][2]string{
 		{instance.KeyCertificate, instance.KeyPrivateKey},
 		{instance.KeyInternalCertificate, instance.KeyInternalPrivateKey},
 	} {
-		if _, err := tls.LoadX509KeyPair(filepath.Join(instance.FolderTLS, pair[0]), filepath.Join(instance.FolderTLS, pair[1])); err != nil {
+		if _, err := tls.LoadX509KeyPair(filepath.Join(e.Certificates, pair[0]), filepath.Join(e.Certificates, pair[1])); err != nil {
 			return fmt.Errorf("cannot use the certificate %s: %w", pair[0], err)
 		}
 	}
 	for _, secret := range [][2]string{
-		{instance.FolderCredentials, instance.KeyReplicationPassword},
-		{instance.FolderCredentials, instance.KeyRewindPassword},
-		{instance.FolderAdmin, instance.KeyAdminUser},
-		{instance.FolderAdmin, instance.KeyAdminPassword},
-		{instance.FolderAdmin, instance.KeyAdminRevision},
+		{e.Credentials, instance.KeyReplicationPassword},
+		{e.Credentials, instance.KeyRewindPassword},
+		{e.Admin, instance.KeyAdminUser},
+		{e.Admin, instance.KeyAdminPassword},
+		{e.Admin, instance.KeyAdminRevision},
 	} {
 		if _, err := readSecret(secret[0], secret[1]); err != nil {
 			return err
