@@ -27,10 +27,7 @@ const (
 
 // follow makes the agent look at once when the leader is another one, and welcomes the promotion of its own instance.
 func (a *Agent) follow(ctx context.Context, leader string) {
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
+	a.lookAtOnce()
 	if leader == a.env.Pod && a.current().Instances > 1 {
 		go a.welcome(ctx)
 	}
@@ -57,6 +54,7 @@ func (a *Agent) welcome(ctx context.Context) {
 		}
 	}
 	a.metrics.Count(metrics.EventPromoted)
+	defer a.lookAtOnce() // Clients come first, then the report.
 	if err := a.kube.SetRole(ctx, label); err != nil {
 		a.log.Warn("Cannot label the Pod as the primary; Patroni does", "error", err.Error())
 	}
@@ -188,6 +186,7 @@ func (a *Agent) heir(ctx context.Context, vol *volume.Volume, preferred string) 
 		if err == nil && member.State == "running" && !member.IsPrimary() && member.XLog.Received > last {
 			return candidate
 		}
+		a.log.Info("A standby is not seen to have the last record", "instance", candidate, "state", member.State, "received", member.XLog.Received, "last", last, "error", err)
 	}
 	return ""
 }

@@ -253,6 +253,11 @@ func (a *Agent) change(c instance.Config) {
 	a.mu.Lock()
 	a.config = c
 	a.mu.Unlock()
+	a.lookAtOnce()
+}
+
+// lookAtOnce makes the loop take its next turn now.
+func (a *Agent) lookAtOnce() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
