@@ -72,9 +72,10 @@ func Derive(s Sizes) map[string]string {
 		"max_parallel_workers_per_gather":  strconv.FormatInt(min(4, cores/2), 10),
 		"max_parallel_maintenance_workers": strconv.FormatInt(min(4, cores/2), 10),
 
-		// How long a promotion can wait at most, and a standby until it asks again: PostgreSQL's own 5 s show when a standby has just
-		// lost its primary, or asks the next one before that serves.
-		"wal_retrieve_retry_interval": "200ms",
+		// How long a promotion can wait at most, and a standby that asked its new primary before that served: PostgreSQL's own 5 s are
+		// long. Much less, and a standby can stream from its old primary again, which starts after a crash, before it is told of
+		// the new one: then it has to be rewound.
+		"wal_retrieve_retry_interval": "1s",
 
 		// Where a node has huge pages but the Pod has none, "try" maps them and dies by SIGBUS at the first touch.
 		"huge_pages": "off",

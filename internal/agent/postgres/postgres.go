@@ -59,10 +59,12 @@ func withConnection(ctx context.Context, task func(ctx context.Context, c *pgx.C
 	return errors.Join(task(ctx, c), c.Close(ctx))
 }
 
-// Settings returns what the named settings are now, and all that wait for a restart, by name.
+// Settings returns what the named settings are now, and all that wait for a restart, by name. The recovery targets, which Patroni
+// writes down for a standby and takes away again when it writes the configuration of one that was promoted, wait for nothing: only
+// a start with a recovery reads them.
 func Settings(ctx context.Context, names []string) (map[string]Setting, error) {
 	const query = `SELECT name, coalesce(setting, ''), coalesce(unit, ''), coalesce(current_setting(name, true), ''), context, source, pending_restart
-FROM pg_settings WHERE name = ANY($1) OR pending_restart`
+FROM pg_settings WHERE name = ANY($1) OR pending_restart AND name NOT LIKE 'recovery\_target%'`
 	found := map[string]Setting{}
 	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, names)

@@ -60,9 +60,26 @@ func TestFailover(t *testing.T) {
 				d.waitRollout(v1alpha1.RolloutComplete)
 				d.checkWhole(3)
 			}
+			d.checkReloadOnly(w)
 			w.check()
 		})
 	}
+}
+
+// settling is longer than an agent waits before it restarts an instance for settings that need it.
+const settling = 8 * time.Second
+
+// checkReloadOnly changes a setting that needs no restart on a primary that was promoted: it stays the primary. Patroni then takes
+// out of its configuration what it had as a standby, which PostgreSQL takes for settings that wait for a restart.
+func (d *database) checkReloadOnly(w *writer) {
+	d.Helper()
+	before, since := d.waitPrimary(""), time.Now()
+	d.roll(func(spec *v1alpha1.DBClusterSpec) {
+		spec.PrimarySpec.Parameters = map[string]string{"work_mem": "5MB"}
+	})
+	time.Sleep(settling)
+	w.checkUndisturbed(before, since)
+	d.checkEverywhere("show work_mem", "5MB")
 }
 
 // TestNodeCutOff takes the primary's node off the network, where the old primary lives on, and shows that another instance
