@@ -43,6 +43,7 @@ func storeCodes() map[string]string {
 func symptoms() []symptom {
 	mark := regexp.MustCompile
 	return []symptom{
+		{mark(`\[FileWriteError\] unable to write '([^']+)'`), "there is no room for %s. Make the DataDisk larger"},
 		{mark(`'(metadata\.google\.internal)[^']*'`), "the instance has no identity of Google Cloud (%s does not answer). Name a Secret with a service account's key in gcsOptions.secretRef"},
 		{mark(`unable to get address for '([^']+)'`), "the name %s cannot be resolved. Correct endpoint in backupLocation"},
 		{mark(`unable to find hostname '([^']+)' in certificate`), "the store's certificate is not for the name %s. Correct endpoint in backupLocation to a name that is in the certificate, or have the certificate made for it"},

@@ -332,14 +332,16 @@ func TestEndedDamaged(t *testing.T) {
 		log    string
 		want   bool
 	}{
-		"Checkpoint": {reason: "a backup without its beginning", log: "PANIC:  could not locate a valid checkpoint record at 0/3000028\n", want: true},
-		"Archive":    {reason: "WAL that is not there or not what was written", log: "FATAL:  recovery ended before configured recovery target was reached\n", want: true},
-		"Page":       {reason: "a page that is not what was written", log: "FATAL:  invalid page in block 3 of relation base/5/1259\n", want: true},
-		"File":       {reason: "a file that is missing", log: "FATAL:  could not open file \"pg_xact/0000\": No such file or directory\n", want: true},
-		"Segment":    {reason: "that the archive ends is said of every recovery", log: "LOG:  could not open file \"pg_wal/000000010000000000000004\": No such file or directory\n"},
-		"NoSpace":    {reason: "a volume that is too small says nothing about the backup", log: "PANIC:  could not write to file \"pg_wal/xlogtemp.7\": No space left on device\n"},
-		"Memory":     {reason: "nor do limits that are too low", log: "FATAL:  could not map anonymous shared memory: Cannot allocate memory\n"},
-		"Killed":     {reason: "nor does a process that was killed"},
+		"Checkpoint":             {reason: "a backup without its beginning", log: "PANIC:  could not locate a valid checkpoint record at 0/3000028\n", want: true},
+		"Archive":                {reason: "WAL that is not there or not what was written", log: "FATAL:  recovery ended before configured recovery target was reached\n", want: true},
+		"Page":                   {reason: "a page that is not what was written", log: "FATAL:  invalid page in block 3 of relation base/5/1259\n", want: true},
+		"File":                   {reason: "a file that is missing", log: "FATAL:  could not open file \"pg_xact/0000\": No such file or directory\n", want: true},
+		"Segment":                {reason: "that the archive ends is said of every recovery", log: "LOG:  could not open file \"pg_wal/000000010000000000000004\": No such file or directory\n"},
+		"NoSpace":                {reason: "a volume that is too small says nothing about the backup", log: "PANIC:  could not write to file \"pg_wal/xlogtemp.7\": No space left on device\n"},
+		"Unwritten":              {reason: "nor does a segment that could not be written", log: "repo1: 17-1/0000000100000000/000000010000000000000036-c0.zst [FileWriteError] unable to write '/data/pg_wal/RECOVERYXLOG'\nFATAL:  could not restore file \"000000010000000000000036\" from archive: child process exited with exit code 200\n"},
+		"Segment not as written": {reason: "a segment that is not what was written", log: "repo1: 17-1/0000000100000000/000000010000000000000036-c0.zst [FormatError] zst error: [20] Data corruption detected\nFATAL:  could not restore file \"000000010000000000000036\" from archive: child process exited with exit code 200\n", want: true},
+		"Memory":                 {reason: "nor do limits that are too low", log: "FATAL:  could not map anonymous shared memory: Cannot allocate memory\n"},
+		"Killed":                 {reason: "nor does a process that was killed"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -387,9 +389,11 @@ ident_file = '/run/restore/pg_ident.conf'
 listen_addresses = ''
 logging_collector = 'off'
 max_prepared_transactions = '1000'
+max_wal_size = '256MB'
+min_wal_size = '32MB'
 TARGETrecovery_target_action = 'promote'
 recovery_target_timeline = 'latest'
-restore_command = 'pgbackrest --config=/run/c.conf --stanza=db archive-get %f "%p"'
+restore_command = 'pgbackrest --config=/run/c.conf --stanza=db archive-get %f "%p"; status=$?; test $status -le 1 || status=200; exit $status'
 unix_socket_directories = '/run/restore'
 `
 			got := string(r.settings("/run/c.conf"))

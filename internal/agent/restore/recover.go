@@ -17,6 +17,7 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
+	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 )
 
@@ -88,9 +89,12 @@ func (r Restorer) settings(repository string) []byte {
 		"archive_mode":              "off",
 		"logging_collector":         "off",
 		"max_prepared_transactions": "1000",
-		"restore_command":           fmt.Sprintf(`pgbackrest --config=%s --stanza=%s archive-get %%f "%%p"`, repository, names.Stanza),
-		"recovery_target_timeline":  "latest",
-		"recovery_target_action":    "promote",
+		"restore_command":           restoreCommand(repository),
+		// What was replayed makes room at once: a volume as large as the database's is enough, however much WAL follows the backup.
+		"max_wal_size":             "256MB",
+		"min_wal_size":             "32MB",
+		"recovery_target_timeline": "latest",
+		"recovery_target_action":   "promote",
 	}
 	switch {
 	case r.Wanted.Time != nil:
@@ -113,6 +117,13 @@ func (r Restorer) settings(repository string) []byte {
 	return out.Bytes()
 }
 
+// restoreCommand gets a segment. PostgreSQL takes an exit status of up to 125 for the end of the archive, and would go on without
+// the rest when the store is away or the volume full; pgBackRest's for that is 1, and every other one is to end the recovery
+// (PostgreSQL's manual, 25.3.5).
+func restoreCommand(repository string) string {
+	return fmt.Sprintf(`pgbackrest --config=%s --stanza=%s archive-get %%f "%%p"; status=$?; test $status -le 1 || status=200; exit $status`, repository, names.Stanza)
+}
+
 // A cannot is why WAL cannot be replayed up to the target.
 type cannot struct {
 	why string
@@ -130,6 +141,8 @@ func cannotReplay(wanted instance.Restore, label string, ended Ended) error {
 		return refuse("it is from before the end of the backup %s, with which the restore begins. Choose an older backup, where there is one.", label)
 	case ended.Early():
 		return cannot{missing(wanted, label, lastTransaction(ended.Log)), ended}
+	case ended.Unread():
+		return cannot{pgbackrest.Cause(ended.Log), ended}
 	}
 	return cannot{ended.Error(), ended}
 }

@@ -85,10 +85,15 @@ func (e Ended) Early() bool {
 	return strings.Contains(e.Log, "recovery ended before configured recovery target was reached")
 }
 
+// Unread says whether it has ended because a segment could not be had that may well be in the archive.
+func (e Ended) Unread() bool {
+	return regexp.MustCompile(`FATAL:[^\n]*could not restore file "[^"]+" from archive`).MatchString(e.Log)
+}
+
 // Damaged says whether it has ended because of what is in its files or in the WAL, or not.
 func (e Ended) Damaged() bool {
 	return regexp.MustCompile(`could not locate (?:a valid|required) checkpoint record|invalid (?:primary )?checkpoint record|` +
-		`WAL ends before|recovery ended before configured recovery target was reached|` +
+		`\[(?:ChecksumError|FormatError|CryptoError)\]|WAL ends before|recovery ended before configured recovery target was reached|` +
 		`invalid page in block|WAL contains references to invalid pages|incorrect checksum in control file|` +
 		`(?:FATAL|PANIC):[^\n]*(?:No such file or directory|could not read block|invalid data in file|could not access status of transaction)`).MatchString(e.Log)
 }

@@ -21,6 +21,10 @@ const (
 	// killingTime is how long after PID 1 of a container has ended every other process of it is surely dead.
 	killingTime = 100 * time.Millisecond
 
+	// admission is how long a new Pod may take to be let through to the other instances, and admissionTick how often it tries.
+	admission     = 2 * time.Second
+	admissionTick = 100 * time.Millisecond
+
 	// promotionLimit is how long it does so: Patroni labels the Pod, too.
 	promotionLimit = 30 * time.Second
 )
@@ -135,7 +139,7 @@ func (a *Agent) giveUpInheritedLock(ctx context.Context, since time.Time) {
 	if err != nil || lock.Holder != a.env.Pod {
 		return
 	}
-	if !a.standbyAnswers(ctx) {
+	if !a.awaitStandby(ctx) {
 		return
 	}
 	if err := a.kube.TakeBack(ctx); err != nil {
@@ -150,6 +154,19 @@ func (a *Agent) giveUpInheritedLock(ctx context.Context, since time.Time) {
 	}
 	if released {
 		a.log.Info("The leader lock of this instance's last container was released: that has ended")
+	}
+}
+
+// awaitStandby says whether a standby answers. A new Pod is given a moment: NetworkPolicies may let it reach nobody yet.
+func (a *Agent) awaitStandby(ctx context.Context) bool {
+	for deadline := time.Now().Add(admission); ; {
+		if a.standbyAnswers(ctx) {
+			return true
+		}
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return false
+		}
+		time.Sleep(admissionTick)
 	}
 }
 

@@ -22,6 +22,9 @@ const storeAway = 10 * time.Minute
 // fillSegment writes something, and begins another segment of WAL.
 const fillSegment = "CREATE TABLE IF NOT EXISTS filling (t text); INSERT INTO filling SELECT repeat('x', 1000) FROM generate_series(1, 1000); SELECT pg_switch_wal()"
 
+// longWAL is how many segments are more than a volume of 1 GiB has room for.
+const longWAL = 70
+
 // TestStoreAway kills the object store under load: the database goes on with the primary that it has, and once the store is back
 // everything is archived that was written meanwhile. It disturbs every other test of backups, so it runs alone.
 func TestStoreAway(t *testing.T) {
@@ -61,6 +64,7 @@ func TestStoreAway(t *testing.T) {
 	d.waitArchived()
 	d.waitNoIncident("ArchivingFails")
 	w.check()
+	// All that WAL is replayed on a volume that has no room for half of it.
 	clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{}))
 	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
 		t.Errorf("what was written while the store was away is not in its archive: %s rows", got)
@@ -78,4 +82,31 @@ func (w *writer) checkUndisturbed(primary string, since time.Time) {
 	if now := w.waitPrimary(""); now != primary {
 		w.Errorf("the primary is %s; want %s as before", now, primary)
 	}
+}
+
+// TestRestoreLongWAL restores a backup with more WAL after it than the volume has room for, and shows that a restore which cannot
+// have a segment, for it has no room for one, does not take that for the end of the archive.
+func TestRestoreLongWAL(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	spec := smallSpec("17")
+	spec.PrimarySpec.Resources.Disks[0].Size = resource.MustParse("3Gi")
+	d := s.create("source", spec)
+	d.plan(map[string]any{"backupLocation": s.store()})
+	d.waitScheduled()
+	for range longWAL {
+		d.sql(fillSegment)
+	}
+	d.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
+	d.waitArchived()
+
+	sized := func(size string) v1alpha1.DBClusterSpec {
+		spec := restored("17", v1alpha1.RestoreSpec{})
+		spec.PrimarySpec.Resources.Disks[0].Size = resource.MustParse(size)
+		return spec
+	}
+	cramped := s.start("cramped", sized("300Mi"))
+	s.create("roomy", sized("1Gi")).checkRows("1000")
+	cramped.waitIncident("RestoreFails", "there is no room for")
+	cramped.delete()
 }
