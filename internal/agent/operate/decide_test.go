@@ -164,6 +164,7 @@ func TestOutcome(t *testing.T) {
 	}
 	cases := map[string]struct {
 		reason    string
+		asked     string
 		standings map[string]postgres.Standing
 		want      want
 	}{
@@ -179,8 +180,14 @@ func TestOutcome(t *testing.T) {
 		},
 		"AnotherOne": {
 			reason:    "That another instance took over is not what was asked for.",
+			asked:     "a-1",
 			standings: map[string]postgres.Standing{"a-2": {Primary: true, Timeline: 4}},
 			want:      want{Sure: true, Phase: v1alpha1.OperationFailed, Reason: reasonOtherPrimary, NewPrimary: "a-2"},
+		},
+		"AnyOther": {
+			reason:    "Where the claim names nobody, another one than was chosen will do.",
+			standings: map[string]postgres.Standing{"a-2": {Primary: true, Timeline: 4}},
+			want:      want{Sure: true, Phase: v1alpha1.OperationSucceeded, NewPrimary: "a-2"},
 		},
 		"PutBack": {
 			reason:    "The old primary was promoted again.",
@@ -199,7 +206,7 @@ func TestOutcome(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			r, sure := outcome(intent, tc.standings)
+			r, sure := outcome(tc.asked, intent, tc.standings)
 			if diff := cmp.Diff(tc.want, want{sure, r.Phase, r.Reason, r.NewPrimary}); diff != "" {
 				t.Errorf("\n%s\noutcome(...): -want, +got:\n%s", tc.reason, diff)
 			}

@@ -259,7 +259,7 @@ func (o *Operator) await(ctx context.Context, intent instance.OperationReport, b
 	for {
 		now := time.Now()
 		standings, handover := o.standings(ctx)
-		report, sure := outcome(intent, standings)
+		report, sure := outcome(o.operation.NewPrimary, intent, standings)
 		pending := handover != kube.Handover{}
 		goneSince = since(goneSince, !primaryIn(standings), now)
 		calmSince = since(calmSince, !busy() && !pending && unchanged(intent, standings), now)

@@ -9,8 +9,9 @@ import (
 )
 
 // outcome says what became of an operation, by what every PostgreSQL itself says, and whether that is sure. It is the same
-// whether this process began it or one before.
-func outcome(intent instance.OperationReport, standings map[string]postgres.Standing) (instance.OperationReport, bool) {
+// whether this process began it or one before. Asked is the instance that the claim names: where it names none, any other than the
+// old primary is as good as the one that was chosen.
+func outcome(asked string, intent instance.OperationReport, standings map[string]postgres.Standing) (instance.OperationReport, bool) {
 	name, newest := "", postgres.Standing{}
 	for n, s := range standings {
 		if s.Primary && s.Timeline > newest.Timeline {
@@ -22,14 +23,14 @@ func outcome(intent instance.OperationReport, standings map[string]postgres.Stan
 	}
 	wanted := intent.NewPrimary
 	intent.NewPrimary, intent.TimelineAfter, intent.Reason = name, newest.Timeline, ""
-	switch name {
-	case wanted:
+	switch {
+	case name == wanted, name != intent.OldPrimary && asked == "":
 		intent.Phase = v1alpha1.OperationSucceeded
 		intent.Message = fmt.Sprintf("%s is the primary, on timeline %d.", name, newest.Timeline)
 		if intent.DataLoss == "" {
 			intent.DataLoss = "none"
 		}
-	case intent.OldPrimary:
+	case name == intent.OldPrimary:
 		intent.Phase, intent.Reason = v1alpha1.OperationFailed, reasonPutBack
 		intent.Message = fmt.Sprintf("%s could not take over, so %s is the primary again. No acknowledged commit was lost. Look at %s, and commit another one if it is still wanted.", wanted, name, wanted)
 		intent.DataLoss = "none"
