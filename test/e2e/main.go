@@ -29,7 +29,6 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/e2e/evidence"
 	"github.com/xdbcluster/xdbcluster/test/platform"
 	"github.com/xdbcluster/xdbcluster/test/progress"
-	"github.com/xdbcluster/xdbcluster/tools/program"
 )
 
 // groups are the tests that take long, each group less than an hour. TestFailover/17, TestBackup and TestRestore/17, which have
@@ -137,7 +136,7 @@ func (s *suite) uptest(ctx context.Context) error {
 
 // tests runs them with gotestsum, which repeats at the end what the failed ones said.
 func (s *suite) tests(ctx context.Context, p *platform.Platform) error {
-	gotestsum, err := s.build(ctx, "gotestsum")
+	gotestsum, err := p.Program(ctx, "gotestsum")
 	if err != nil {
 		return err
 	}
@@ -161,23 +160,14 @@ func (s *suite) tests(ctx context.Context, p *platform.Platform) error {
 	return s.command(ctx, "tests.log", environment, gotestsum, args...)
 }
 
-func (s *suite) build(ctx context.Context, name string) (string, error) {
-	catalog, err := program.LoadCatalog(filepath.Join(s.project, "tools", "versions.yaml"))
-	if err != nil {
-		return "", err
-	}
-	builder := program.Builder{Catalog: catalog, Cache: filepath.Join(s.project, ".cache")}
-	return builder.Build(ctx, name)
-}
-
 // command runs a program, shows what it says, and keeps it with the evidence.
-func (s *suite) command(ctx context.Context, log string, environment []string, executable string, args ...string) error {
+func (s *suite) command(ctx context.Context, log string, environment []string, program string, args ...string) error {
 	file, err := os.Create(filepath.Join(s.output, log))
 	if err != nil {
 		return fmt.Errorf("cannot create %q: %w", log, err)
 	}
-	defer file.Close()                                   //nolint:errcheck // What the command said was shown already.
-	cmd := exec.CommandContext(ctx, executable, args...) //nolint:gosec // Program and arguments are ours.
+	defer file.Close()                                //nolint:errcheck // What the command said was shown already.
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // Program and arguments are ours.
 	// Killed, the go command would leave the tests running.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
@@ -186,7 +176,7 @@ func (s *suite) command(ctx context.Context, log string, environment []string, e
 	cmd.Stdout = io.MultiWriter(s.out, file)
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w (see %s)", filepath.Base(executable), err, file.Name())
+		return fmt.Errorf("%s: %w (see %s)", filepath.Base(program), err, file.Name())
 	}
 	return nil
 }

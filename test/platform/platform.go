@@ -132,6 +132,15 @@ func (p *Platform) builder() (program.Builder, error) {
 	return program.Builder{Catalog: catalog, Cache: p.path(".cache")}, nil
 }
 
+// Program makes a program of tools/versions.yaml ready and returns its path.
+func (p *Platform) Program(ctx context.Context, name string) (string, error) {
+	builder, err := p.builder()
+	if err != nil {
+		return "", err
+	}
+	return p.build(ctx, builder, name)
+}
+
 // build makes a program ready, and says so when that takes its time.
 func (p *Platform) build(ctx context.Context, builder program.Builder, name string) (string, error) {
 	if builder.Built(name) {

@@ -2,16 +2,15 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
-	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
 	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
 	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
+	"github.com/xdbcluster/xdbcluster/internal/agent/restore"
 )
 
 // expirePast removes what the plan does not need any more of incarnations whose place a restore took: no backup of theirs follows
@@ -54,20 +53,15 @@ func (t *Taker) expire(ctx context.Context, p preparation, past instance.PastInc
 	return nil
 }
 
-// programOf is pgBackRest for an incarnation of which there is only the repository.
+// programOf is pgBackRest for an incarnation of which there is only the repository. Its folder is its own: that it was told to stop
+// must concern no other.
 func (t *Taker) programOf(p preparation, incarnation string) (pgbackrest.Program, error) {
 	folder := filepath.Join(archive.Folder(), "past", incarnation)
-	config, err := names.Settings{
-		Repository: p.Mounted.Repository, Secrets: p.Mounted.Secrets, Folder: instance.FolderRepository, Run: folder,
-		Path:      names.Path(p.Mounted.Repository.Prefix, t.cluster, incarnation),
-		Instances: []names.Instance{{DataDirectory: filepath.Join(folder, "pgdata")}},
-	}.Render()
-	if err != nil {
-		return pgbackrest.Program{}, err
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return pgbackrest.Program{}, fmt.Errorf("cannot make room for pgBackRest's configuration: %w", err)
 	}
-	program := pgbackrest.Program{Config: filepath.Join(folder, "pgbackrest.conf")}
-	if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(program.Config, config, 0o600)); err != nil {
-		return pgbackrest.Program{}, fmt.Errorf("cannot write pgBackRest's configuration: %w", err)
-	}
-	return program, nil
+	return restore.Restorer{
+		Wanted: instance.Restore{Namespace: t.cluster.Namespace, Cluster: t.cluster.Name},
+		Source: instance.FolderRepository, Directory: filepath.Join(folder, "pgdata"), Run: folder,
+	}.Program(*p.Mounted, incarnation, 1)
 }

@@ -2,6 +2,10 @@ package restore
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -407,4 +411,34 @@ unix_socket_directories = '/run/restore'
 // lines are those of a text in the order of the alphabet.
 func lines(text string) []string {
 	return slices.Sorted(strings.SplitSeq(text, "\n"))
+}
+
+// TestRestoreCommand runs the command with a pgBackRest that ends with a status.
+func TestRestoreCommand(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		status int
+		want   func(int) bool
+	}{
+		"Found":   {reason: "a segment was had", status: 0, want: func(s int) bool { return s == 0 }},
+		"Missing": {reason: "only what is not in the archive ends it", status: 1, want: func(s int) bool { return s == 1 }},
+		"Full":    {reason: "a segment that cannot be written ends the recovery", status: 42, want: func(s int) bool { return s > 125 }},
+		"Away":    {reason: "so does a store that does not answer", status: 49, want: func(s int) bool { return s > 125 }},
+		"Absent":  {reason: "and a pgBackRest that cannot be run", status: 127, want: func(s int) bool { return s > 125 }},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			program := fmt.Sprintf("#!/bin/sh\nexit %d\n", tc.status)
+			if err := os.WriteFile(filepath.Join(folder, "pgbackrest"), []byte(program), 0o700); err != nil { //nolint:gosec // It is run.
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", restoreCommand("/run/c.conf")) //nolint:gosec // It is what is tested.
+			cmd.Env = []string{"PATH=" + folder}
+			_ = cmd.Run() // Its status is what counts.
+			if got := cmd.ProcessState.ExitCode(); !tc.want(got) {
+				t.Errorf("%s: pgBackRest ends with %d, and the command with %d", tc.reason, tc.status, got)
+			}
+		})
+	}
 }

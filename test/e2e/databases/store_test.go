@@ -22,7 +22,7 @@ const storeAway = 10 * time.Minute
 // fillSegment writes something, and begins another segment of WAL.
 const fillSegment = "CREATE TABLE IF NOT EXISTS filling (t text); INSERT INTO filling SELECT repeat('x', 1000) FROM generate_series(1, 1000); SELECT pg_switch_wal()"
 
-// longWAL is how many segments are more than a volume of 1 GiB has room for.
+// longWAL is how many segments are, with a table of 300 MB, more than a volume of 1 GiB has room for.
 const longWAL = 60
 
 // TestStoreAway kills the object store under load: the database goes on with the primary that it has, and once the store is back
@@ -64,7 +64,7 @@ func TestStoreAway(t *testing.T) {
 	d.waitArchived()
 	d.waitNoIncident("ArchivingFails")
 	w.check()
-	// All that WAL is replayed on a volume that has no room for half of it.
+	// Its volume has no room for all the WAL that is replayed.
 	clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{}))
 	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
 		t.Errorf("what was written while the store was away is not in its archive: %s rows", got)
