@@ -12,8 +12,8 @@ const (
 
 // A Restore makes a DBCluster's database what it was at an earlier time, once. The cluster is stopped and comes back with its
 // name, its endpoints and its credentials; the data before stays on its volumes for some time, and another Restore brings it
-// back. When the restore fails, it comes back by itself. A Restore stays in Git as the record of what was done: it is never
-// carried out again. For a copy beside a database that goes on, create a DBCluster with bootstrap.restore.
+// back. When the restore fails, it comes back by itself. With clonedDBClusterConfig the database goes on, and a copy is made beside
+// it. A Restore stays in Git as the record of what was done: it is never carried out again.
 //
 // +kubebuilder:validation:XValidation:rule="self.kind != 'Restore' || size(self.metadata.name) <= 46",message="metadata.name can have 46 characters at most, because a Job is named by it: choose a shorter one"
 // +kubebuilder:object:root=true
@@ -31,13 +31,14 @@ type Restore struct {
 
 // InPlaceRestoreSpec is what a Restore is to do.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.clonedDBClusterConfig)",message="clonedDBClusterConfig is not taken: a copy is a DBCluster of its own; create one with spec.bootstrap.restore.sourceDBCluster, and leave this out to restore in place"
+// +kubebuilder:validation:XValidation:rule="!has(self.clonedDBClusterConfig) || self.clonedDBClusterConfig.dbclusterName != self.sourceDBCluster",message="clonedDBClusterConfig.dbclusterName must be another name than sourceDBCluster: leave clonedDBClusterConfig out to restore in place"
+// +kubebuilder:validation:XValidation:rule="!has(self.clonedDBClusterConfig) || !(has(self.confirm) || has(self.keptIncarnation) || self.keepOldDataFor != '168h')",message="confirm, keptIncarnation and keepOldDataFor are for a restore in place: leave them out, or leave out clonedDBClusterConfig, which makes a copy"
 // +kubebuilder:validation:XValidation:rule="has(self.clonedDBClusterConfig) || (has(self.confirm) && self.confirm == self.sourceDBCluster)",message="confirm must be the name in sourceDBCluster: the database is replaced by an earlier state of it, and nobody can use it meanwhile"
-// +kubebuilder:validation:XValidation:rule="has(self.clonedDBClusterConfig) || has(self.requestedAt)",message="requestedAt must be given: the time now. A cluster that is built again from Git then does not repeat the restore"
+// +kubebuilder:validation:XValidation:rule="has(self.requestedAt)",message="requestedAt must be given: the time now. A cluster that is built again from Git then does not repeat the restore"
 // +kubebuilder:validation:XValidation:rule="!has(self.keptIncarnation) || !(has(self.backup) || has(self.pointInTime) || has(self.lsn) || has(self.xid) || has(self.name) || has(self.immediate) && self.immediate)",message="keptIncarnation brings data back as it was when the cluster was stopped: leave out backup, pointInTime, lsn, xid, name and immediate, which restore from a backup"
 // +kubebuilder:validation:XValidation:rule="!has(self.incarnation) || !has(self.keptIncarnation)",message="incarnation says of which incarnation the backups are, and keptIncarnation whose data on the volumes is to come back: keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.validUntil) || !has(self.requestedAt) || (self.validUntil > self.requestedAt && self.validUntil - self.requestedAt <= duration('168h'))",message="validUntil must be after requestedAt, and 7 days after it at most"
-// +kubebuilder:validation:XValidation:rule="self.sourceDBCluster == oldSelf.sourceDBCluster && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt) && has(self.validUntil) == has(oldSelf.validUntil) && (!has(self.validUntil) || self.validUntil == oldSelf.validUntil) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.pointInTime) == has(oldSelf.pointInTime) && (!has(self.pointInTime) || self.pointInTime == oldSelf.pointInTime) && has(self.lsn) == has(oldSelf.lsn) && (!has(self.lsn) || self.lsn == oldSelf.lsn) && has(self.xid) == has(oldSelf.xid) && (!has(self.xid) || self.xid == oldSelf.xid) && has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name) && has(self.immediate) == has(oldSelf.immediate) && (!has(self.immediate) || self.immediate == oldSelf.immediate) && has(self.incarnation) == has(oldSelf.incarnation) && (!has(self.incarnation) || self.incarnation == oldSelf.incarnation) && has(self.keptIncarnation) == has(oldSelf.keptIncarnation) && (!has(self.keptIncarnation) || self.keptIncarnation == oldSelf.keptIncarnation) && self.keepOldDataFor == oldSelf.keepOldDataFor && self.timeout == oldSelf.timeout",message="a Restore cannot change, because it may have begun (acknowledged can): commit another one, with a name and a requestedAt of its own"
+// +kubebuilder:validation:XValidation:rule="self.sourceDBCluster == oldSelf.sourceDBCluster && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt) && has(self.validUntil) == has(oldSelf.validUntil) && (!has(self.validUntil) || self.validUntil == oldSelf.validUntil) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.pointInTime) == has(oldSelf.pointInTime) && (!has(self.pointInTime) || self.pointInTime == oldSelf.pointInTime) && has(self.lsn) == has(oldSelf.lsn) && (!has(self.lsn) || self.lsn == oldSelf.lsn) && has(self.xid) == has(oldSelf.xid) && (!has(self.xid) || self.xid == oldSelf.xid) && has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name) && has(self.immediate) == has(oldSelf.immediate) && (!has(self.immediate) || self.immediate == oldSelf.immediate) && has(self.incarnation) == has(oldSelf.incarnation) && (!has(self.incarnation) || self.incarnation == oldSelf.incarnation) && has(self.keptIncarnation) == has(oldSelf.keptIncarnation) && (!has(self.keptIncarnation) || self.keptIncarnation == oldSelf.keptIncarnation) && has(self.clonedDBClusterConfig) == has(oldSelf.clonedDBClusterConfig) && (!has(self.clonedDBClusterConfig) || self.clonedDBClusterConfig == oldSelf.clonedDBClusterConfig) && self.keepOldDataFor == oldSelf.keepOldDataFor && self.timeout == oldSelf.timeout",message="a Restore cannot change, because it may have begun (acknowledged can): commit another one, with a name and a requestedAt of its own"
 type InPlaceRestoreSpec struct {
 	// SourceDBCluster is the name of the DBCluster, in the same namespace. Its BackupPlan says where its backups are.
 	//
@@ -45,7 +46,12 @@ type InPlaceRestoreSpec struct {
 	// +kubebuilder:validation:MaxLength=46
 	SourceDBCluster string `json:"sourceDBCluster"`
 
-	// Confirm repeats the name in sourceDBCluster.
+	// ClonedDBClusterConfig makes a copy in a new DBCluster, and lets sourceDBCluster go on. Without it the restore is in place.
+	//
+	// +optional
+	ClonedDBClusterConfig *ClonedDBClusterConfig `json:"clonedDBClusterConfig,omitempty"`
+
+	// Confirm repeats the name in sourceDBCluster, for a restore in place.
 	//
 	// +kubebuilder:validation:MaxLength=46
 	// +optional
@@ -61,7 +67,8 @@ type InPlaceRestoreSpec struct {
 	// +optional
 	KeptIncarnation string `json:"keptIncarnation,omitempty"`
 
-	// KeepOldDataFor is how long the data of now is kept on the volumes, beside the restored one: from 1h to 2160h (90 days).
+	// KeepOldDataFor is how long the data of now is kept on the volumes, beside the restored one: from 1h to 2160h (90 days). It is
+	// for a restore in place.
 	//
 	// +kubebuilder:default="168h"
 	// +kubebuilder:validation:MaxLength=16
@@ -69,7 +76,8 @@ type InPlaceRestoreSpec struct {
 	// +optional
 	KeepOldDataFor string `json:"keepOldDataFor,omitempty"`
 
-	// Timeout is how long the restore may take before the data of now comes back: from 1m to 720h.
+	// Timeout is how long the restore may take before the data of now comes back, or the copy before it counts as failed: from 1m
+	// to 720h.
 	//
 	// +kubebuilder:default="12h"
 	// +kubebuilder:validation:MaxLength=16
@@ -94,19 +102,18 @@ type InPlaceRestoreSpec struct {
 	// +kubebuilder:default=false
 	// +optional
 	Acknowledged bool `json:"acknowledged,omitempty"`
-
-	// ClonedDBClusterConfig is AlloyDB Omni's way to ask for a copy. It is refused, and says what to write.
-	//
-	// +optional
-	ClonedDBClusterConfig *ClonedDBClusterConfig `json:"clonedDBClusterConfig,omitempty"`
 }
 
-// ClonedDBClusterConfig is AlloyDB Omni's way to ask for a copy.
+// ClonedDBClusterConfig describes the copy of a DBCluster.
 type ClonedDBClusterConfig struct {
-	// DBClusterName of the copy.
+	// DBClusterName is the name of the DBCluster that is created, in the same namespace. It has the spec of sourceDBCluster but for
+	// tls and adminUser, which have the cluster's name in them: it gets a certificate and a password of its own. It does not go with
+	// the Restore: commit its manifest to keep it in Git.
 	//
-	// +optional
-	DBClusterName string `json:"dbclusterName,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=46
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="dbclusterName must be the name of a DBCluster: lower-case letters, digits and hyphens, beginning with a letter"
+	DBClusterName string `json:"dbclusterName"`
 }
 
 // InPlaceRestoreStatus is what a Restore has done. It is a cache of the cluster's own record (its ledger).
@@ -131,7 +138,7 @@ type InPlaceRestoreStatus struct {
 	// +optional
 	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
 
-	// StartedAt is when it was begun: from then on nobody could use the database.
+	// StartedAt is when it was begun: in place, nobody could use the database from then on.
 	//
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
@@ -151,7 +158,7 @@ type InPlaceRestoreStatus struct {
 	// +optional
 	OldIncarnation string `json:"oldIncarnation,omitempty"`
 
-	// NewIncarnation is the restored database.
+	// NewIncarnation is the restored database, in place.
 	//
 	// +optional
 	NewIncarnation string `json:"newIncarnation,omitempty"`
@@ -161,7 +168,7 @@ type InPlaceRestoreStatus struct {
 	// +optional
 	OldDataKeptUntil *metav1.Time `json:"oldDataKeptUntil,omitempty"`
 
-	// NewPrimary is the Pod that is the primary of the restored database.
+	// NewPrimary is the Pod that is the primary of the restored database, or of the copy.
 	//
 	// +optional
 	NewPrimary string `json:"newPrimary,omitempty"`

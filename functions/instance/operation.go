@@ -51,10 +51,13 @@ type Operation struct {
 	ValidUntil  time.Time `json:"validUntil"`
 }
 
-// A RestoreTask is what a cluster's database is to be in place of what it is.
+// A RestoreTask is what a cluster's database is to be in place of what it is, or what another cluster is to begin with.
 type RestoreTask struct {
 	// Target is the database in the repository.
 	Target Restore `json:"target"`
+
+	// Clone is the name of the DBCluster that is to begin with it. Empty for a restore in place.
+	Clone string `json:"clone,omitempty"`
 
 	// Kept is the ID of an incarnation whose data is on the volumes. Empty when the database comes from the repository.
 	Kept string `json:"kept,omitempty"`
@@ -63,6 +66,9 @@ type RestoreTask struct {
 	KeepFor time.Duration `json:"keepFor"`
 	Timeout time.Duration `json:"timeout"`
 }
+
+// Clones says that another DBCluster is made, and this one goes on.
+func (o Operation) Clones() bool { return o.Restore != nil && o.Restore.Clone != "" }
 
 // Key is where a ledger remembers the operation.
 func (o Operation) Key() string { return o.Kind + "." + o.Name }

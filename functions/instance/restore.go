@@ -56,6 +56,15 @@ func RestoreOf(namespace, cluster string, t v1alpha1.RestoreTarget) (Restore, er
 	return r, nil
 }
 
+// Given returns the target as a claim has it.
+func (r Restore) Given() v1alpha1.RestoreTarget {
+	t := v1alpha1.RestoreTarget{Incarnation: r.Incarnation, Backup: r.Backup, LSN: r.LSN, XID: r.XID, Name: r.Name, Immediate: r.Immediate}
+	if r.Time != nil {
+		t.PointInTime = r.Time.Format(time.RFC3339Nano)
+	}
+	return t
+}
+
 // Searched says that nobody knows where in the archive the target is before WAL is replayed.
 func (r Restore) Searched() bool { return r.XID != 0 || r.Name != "" }
 

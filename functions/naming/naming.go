@@ -31,6 +31,9 @@ const AnnotationTemplate = "xdbcluster.io/template"
 // AnnotationIncarnation of a StatefulSet holds, in JSON, the incarnation that its Pods run.
 const AnnotationIncarnation = "xdbcluster.io/incarnation"
 
+// AnnotationClonedBy of a DBCluster names the Restore that created it, and identifies what that asked for.
+const AnnotationClonedBy = "xdbcluster.io/cloned-by"
+
 // Suffixes of the names of cluster-scoped objects. A claim's name has 46 characters at most, so that all names stay within
 // 63.
 const (

@@ -95,6 +95,9 @@ func restoreTask(task instance.Operation, namespace string, given *compose.Resou
 		return task, false, errors.New("requestedAt is missing")
 	}
 	restore := &instance.RestoreTask{Kept: spec.KeptIncarnation}
+	if spec.ClonedDBClusterConfig != nil {
+		restore.Clone = spec.ClonedDBClusterConfig.DBClusterName
+	}
 	if restore.Target, err = instance.RestoreOf(namespace, spec.SourceDBCluster, spec.RestoreTarget); err != nil {
 		return task, false, err
 	}

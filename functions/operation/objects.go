@@ -3,6 +3,7 @@ package operation
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,6 +11,7 @@ import (
 	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/jobs"
@@ -51,12 +53,23 @@ func objects(o request, seen facts, p plan) (map[string]compose.Object, error) {
 
 func rights(o request) []*applyrbacv1.PolicyRuleApplyConfiguration {
 	ledger := jobs.Rule("configmaps", []string{"get", "update", "patch"}, o.Cluster.Ledger(), o.Objects())
+	repository := applyrbacv1.PolicyRule().WithAPIGroups("coordination.k8s.io").WithResources("leases").
+		WithVerbs("get", "update").WithResourceNames(o.Cluster.RepositoryLock())
+	if o.Task.Clones() {
+		claims := strings.ToLower(v1alpha1.KindDBCluster) + "s"
+		return []*applyrbacv1.PolicyRuleApplyConfiguration{
+			ledger,
+			repository,
+			applyrbacv1.PolicyRule().WithAPIGroups(v1alpha1.Group).WithResources(claims).WithVerbs("get").WithResourceNames(o.Cluster.Name, o.Task.Restore.Clone),
+			// Names cannot limit what may be created.
+			applyrbacv1.PolicyRule().WithAPIGroups(v1alpha1.Group).WithResources(claims).WithVerbs("create"),
+		}
+	}
 	if o.Task.Restore != nil {
 		return []*applyrbacv1.PolicyRuleApplyConfiguration{
 			ledger,
+			repository,
 			jobs.Rule("configmaps", []string{"get"}, o.Cluster.Reports()),
-			applyrbacv1.PolicyRule().WithAPIGroups("coordination.k8s.io").WithResources("leases").
-				WithVerbs("get", "update").WithResourceNames(o.Cluster.RepositoryLock()),
 		}
 	}
 	return []*applyrbacv1.PolicyRuleApplyConfiguration{

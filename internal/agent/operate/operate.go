@@ -120,6 +120,8 @@ func (o *Operator) turn(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		return true, o.conclude(ctx, o.resume(ctx, verdict.Report))
+	case verdict.Begin && o.operation.Clones():
+		return o.beginClone(ctx, record, version)
 	case verdict.Begin && o.operation.Restore != nil:
 		return o.beginRestore(ctx, record, version)
 	case verdict.Begin:
@@ -139,6 +141,9 @@ func (o *Operator) turn(ctx context.Context) (bool, error) {
 
 // resume returns what became of an operation that was begun by a process before.
 func (o *Operator) resume(ctx context.Context, intent instance.OperationReport) instance.OperationReport {
+	if o.operation.Clones() {
+		return o.resumeClone(ctx, intent)
+	}
 	if o.operation.Restore != nil {
 		return o.resumeRestore(ctx, intent)
 	}

@@ -40,16 +40,8 @@ const (
 // function stops the instances and lets them start again with another incarnation, whose first instance restores the database.
 func (o *Operator) beginRestore(ctx context.Context, record ledger.Ledger, version string) (bool, error) {
 	next, found, refused := o.next(ctx, record)
-	now := time.Now()
-	if refused != nil && refused.Phase.Final() {
-		entry := o.entry(finished(*refused, now))
-		if err := o.kube.WriteLedger(ctx, record.With(o.operation.Key(), entry, now), version); err != nil {
-			return false, err
-		}
-		return true, o.tell(ctx, entry.Report)
-	}
 	if refused != nil {
-		return false, o.tell(ctx, *refused)
+		return o.refuse(ctx, record, version, *refused)
 	}
 	release, waits := o.holdRepository(ctx)
 	defer release()
@@ -57,6 +49,7 @@ func (o *Operator) beginRestore(ctx context.Context, record ledger.Ledger, versi
 		return false, o.tell(ctx, *pending(reasonLocked, waits))
 	}
 
+	now := time.Now()
 	started, deadline, keptUntil := now.UTC(), now.UTC().Add(o.operation.Restore.Timeout), now.UTC().Add(o.operation.Restore.KeepFor)
 	intent := instance.OperationReport{
 		Phase: v1alpha1.OperationInProgress, Reason: reasonRestoring, StartedAt: &started, KeptUntil: &keptUntil,
@@ -80,6 +73,19 @@ func (o *Operator) beginRestore(ctx context.Context, record ledger.Ledger, versi
 	return true, o.conclude(ctx, o.awaitRestored(ctx, intent))
 }
 
+// refuse tells what is in the way of a restore, and remembers it when it stays there.
+func (o *Operator) refuse(ctx context.Context, record ledger.Ledger, version string, refused instance.OperationReport) (bool, error) {
+	if !refused.Phase.Final() {
+		return false, o.tell(ctx, refused)
+	}
+	now := time.Now()
+	entry := o.entry(finished(refused, now))
+	if err := o.kube.WriteLedger(ctx, record.With(o.operation.Key(), entry, now), version); err != nil {
+		return false, err
+	}
+	return true, o.tell(ctx, entry.Report)
+}
+
 // current returns the ID of the incarnation that is.
 func current(record ledger.Ledger) string {
 	if record.Incarnation != nil {
@@ -97,15 +103,9 @@ func (o *Operator) next(ctx context.Context, record ledger.Ledger) (*instance.In
 		}
 		return nil, "", rejected(reasonNotKept, fmt.Sprintf("The data of the incarnation %s is not on the volumes%s. Nothing was done.", task.Kept, listed(record.Incarnation)))
 	}
-	found, err := restore.New(task.Target, instance.FolderRepository, "", "", o.log).Find(ctx)
-	refusal := restore.Refusal{}
-	switch {
-	case errors.Is(err, restore.ErrNoRepository):
-		return nil, "", pending(reasonNoRepository, fmt.Sprintf("Waiting for the BackupPlan of the DBCluster %s, which says where its backups are.", o.cluster.Name))
-	case errors.As(err, &refusal):
-		return nil, "", rejected(reasonTargetMissing, refusal.Message+" Nothing was done.")
-	case err != nil:
-		return nil, "", pending(reasonStoreFails, "The store does not say what is in it: "+err.Error()+". It is asked again.")
+	found, refused := o.find(ctx)
+	if refused != nil {
+		return nil, "", refused
 	}
 	reports, err := o.kube.Reports(ctx)
 	if err != nil {
@@ -120,6 +120,21 @@ func (o *Operator) next(ctx context.Context, record ledger.Ledger) (*instance.In
 	}
 	task.Target.Incarnation = found.Incarnation // What was checked is what is restored.
 	return record.Incarnation.Restored(current(record), id, task.Target, now, task.KeepFor), found.Label, nil
+}
+
+// find returns the backup from which the target can be reached, or what is in the way.
+func (o *Operator) find(ctx context.Context) (restore.Choice, *instance.OperationReport) {
+	found, err := restore.New(o.operation.Restore.Target, instance.FolderRepository, "", "", o.log).Find(ctx)
+	refusal := restore.Refusal{}
+	switch {
+	case errors.Is(err, restore.ErrNoRepository):
+		return found, pending(reasonNoRepository, fmt.Sprintf("Waiting for the BackupPlan of the DBCluster %s, which says where its backups are.", o.cluster.Name))
+	case errors.As(err, &refusal):
+		return found, rejected(reasonTargetMissing, refusal.Message+" Nothing was done.")
+	case err != nil:
+		return found, pending(reasonStoreFails, "The store does not say what is in it: "+err.Error()+". It is asked again.")
+	}
+	return found, nil
 }
 
 // lacksRoom says which instances have no room for another database beside the one that they have.

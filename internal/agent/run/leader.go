@@ -157,10 +157,12 @@ func (a *Agent) giveUpInheritedLock(ctx context.Context, since time.Time) {
 	}
 }
 
-// awaitStandby says whether a standby answers. A new Pod is given a moment: NetworkPolicies may let it reach nobody yet.
+// awaitStandby says whether PostgreSQL runs on an instance that could take over. A new Pod is given a moment to find that out:
+// NetworkPolicies may let it reach nobody yet.
 func (a *Agent) awaitStandby(ctx context.Context) bool {
-	for deadline := time.Now().Add(admission); ; {
-		if a.standbyAnswers(ctx) {
+	standbys := a.standbys(ctx)
+	for deadline := time.Now().Add(admission); len(standbys) > 0; {
+		if a.anyRuns(ctx, standbys) {
 			return true
 		}
 		if ctx.Err() != nil || time.Now().After(deadline) {
@@ -168,20 +170,27 @@ func (a *Agent) awaitStandby(ctx context.Context) bool {
 		}
 		time.Sleep(admissionTick)
 	}
+	return false
 }
 
 // standbyAnswers says whether PostgreSQL runs on an instance that could take over.
-func (a *Agent) standbyAnswers(ctx context.Context) bool {
+func (a *Agent) standbyAnswers(ctx context.Context) bool { return a.anyRuns(ctx, a.standbys(ctx)) }
+
+// standbys returns the instances that could take over. There are none unless commits waited at this one, as far as is known.
+func (a *Agent) standbys(ctx context.Context) []string {
 	sync, err := a.kube.Sync(ctx)
 	if err != nil || sync.Leader != a.env.Pod {
-		return false
+		return nil
 	}
-	for _, standby := range sync.Standbys {
-		if member, err := patroni.At(a.host(standby)).Member(ctx); err == nil && member.State == "running" {
-			return true
-		}
-	}
-	return false
+	return sync.Standbys
+}
+
+// anyRuns says whether PostgreSQL runs on one of the instances.
+func (a *Agent) anyRuns(ctx context.Context, instances []string) bool {
+	return slices.ContainsFunc(instances, func(name string) bool {
+		member, err := patroni.At(a.host(name)).Member(ctx)
+		return err == nil && member.State == "running"
+	})
 }
 
 // heir returns a standby that has all that this instance wrote before it ended in order, its last checkpoint included: the

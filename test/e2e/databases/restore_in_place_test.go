@@ -127,7 +127,14 @@ func (d *database) agePast(by time.Duration) {
 // restoreInPlace applies a Restore of the database, which is asked for now where the spec says nothing else.
 func (d *database) restoreInPlace(name string, spec map[string]any) {
 	d.Helper()
-	spec["sourceDBCluster"], spec["confirm"] = d.name, d.name
+	spec["confirm"] = d.name
+	d.restore(name, spec)
+}
+
+// restore applies a Restore, which is asked for now where the spec says nothing else.
+func (d *database) restore(name string, spec map[string]any) {
+	d.Helper()
+	spec["sourceDBCluster"] = d.name
 	if spec["requestedAt"] == nil {
 		spec["requestedAt"] = time.Now().UTC().Format(time.RFC3339)
 	}

@@ -77,6 +77,7 @@ func TestRestore(t *testing.T) {
 			passed := s.start("passed", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: xid, Backup: late.Label}}))
 			early.waitIncident("RestoreRefused", "the recovery window, which begins at")
 			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+late.Label+" on")
+			source.checkCopies(at, "2000", early.name)
 		})
 	}
 }
