@@ -55,7 +55,10 @@ func faults() map[string]fault {
 			return f.Client.Delete(ctx, pod, client.GracePeriodSeconds(0))
 		}},
 		"switchover": {"planned switchover", "1 s", true, func(ctx context.Context, f *failovers, primary client.ObjectKey) error {
-			_, err := f.exec(ctx, primary, "database", "patronictl -c /run/xdbcluster/patroni.yml switchover --force --leader "+primary.Name, "sh", "-es")
+			said, err := f.exec(ctx, primary, "database", "patronictl -c /run/xdbcluster/patroni.yml switchover --force --leader "+primary.Name, "sh", "-es")
+			if err == nil && !strings.Contains(said, "Successfully") {
+				return fmt.Errorf("cannot switch over: Patroni says %s", said)
+			}
 			return err
 		}},
 		"update": {"rolling update of all Pods", "1 s", true, func(ctx context.Context, f *failovers, _ client.ObjectKey) error {

@@ -69,6 +69,28 @@ func Streams(ctx context.Context) (bool, error) {
 	return streams, err
 }
 
+// Hurry makes a standby look for WAL now, if it receives none and is set to follow the host. What failed is otherwise tried again
+// only after wal_retrieve_retry_interval. PostgreSQL's startup process takes SIGHUP as a reason to look.
+func Hurry(ctx context.Context, host string) error {
+	const idle = `SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'
+		AND strpos(current_setting('primary_conninfo') || ' ', ' host=' || $1 || ' ') > 0
+		AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`
+	return withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		pid := 0
+		err := c.QueryRow(ctx, idle, host).Scan(&pid)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot ask PostgreSQL whether it follows: %w", err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+			return fmt.Errorf("cannot signal PostgreSQL: %w", err)
+		}
+		return nil
+	})
+}
+
 // Replicates says whether the instance's data could be copied from a PostgreSQL: nil when it lets the user replicate.
 func (r Remote) Replicates(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)

@@ -18,6 +18,11 @@ const (
 	// promotionTick is how often an instance that has the leader lock looks whether it can be written to.
 	promotionTick = 25 * time.Millisecond
 
+	// followingTick is how often a standby looks whether it receives WAL, and followingTime for how long, once another instance has
+	// the leader lock: that is promoted meanwhile, and whoever followed it before then is cut off once more.
+	followingTick = 100 * time.Millisecond
+	followingTime = 5 * time.Second
+
 	// killingTime is how long after PID 1 of a container has ended every other process of it is surely dead.
 	killingTime = 100 * time.Millisecond
 
@@ -29,11 +34,34 @@ const (
 	promotionLimit = 30 * time.Second
 )
 
-// follow makes the agent look at once when the leader is another one, and welcomes the promotion of its own instance.
+// follow makes the agent look at once when the leader is another one, and welcomes the promotion of its own instance, or lets it
+// receive WAL from another one without delay.
 func (a *Agent) follow(ctx context.Context, leader string) {
 	a.lookAtOnce()
-	if leader == a.env.Pod && a.current().Instances > 1 {
+	switch {
+	case leader == "" || a.current().Instances <= 1:
+	case leader == a.env.Pod:
 		go a.welcome(ctx)
+	default:
+		go a.hurryAfter(ctx, leader)
+	}
+}
+
+// hurryAfter lets this instance's PostgreSQL try again at once whenever it fails to receive WAL from a new leader. No commit can be
+// confirmed before it does. PostgreSQL waits for wal_retrieve_retry_interval between two tries, which cannot be short always: a
+// standby is not to come back to the old primary sooner than Patroni tells it of the new one.
+func (a *Agent) hurryAfter(ctx context.Context, leader string) {
+	ctx, cancel := context.WithTimeout(ctx, followingTime)
+	defer cancel()
+	for {
+		if err := postgres.Hurry(ctx, a.host(leader)); err != nil && ctx.Err() == nil {
+			a.log.Debug("Cannot let PostgreSQL look for WAL at once; it does so by itself", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(followingTick):
+		}
 	}
 }
 
@@ -160,29 +188,31 @@ func (a *Agent) giveUpInheritedLock(ctx context.Context, since time.Time) {
 // awaitStandby says whether PostgreSQL runs on an instance that could take over. A new Pod is given a moment to find that out:
 // NetworkPolicies may let it reach nobody yet.
 func (a *Agent) awaitStandby(ctx context.Context) bool {
-	standbys := a.standbys(ctx)
-	for deadline := time.Now().Add(admission); len(standbys) > 0; {
+	for deadline := time.Now().Add(admission); ; {
+		standbys, err := a.standbys(ctx)
 		if a.anyRuns(ctx, standbys) {
 			return true
 		}
-		if ctx.Err() != nil || time.Now().After(deadline) {
+		if err == nil && len(standbys) == 0 || ctx.Err() != nil || time.Now().After(deadline) {
 			return false
 		}
 		time.Sleep(admissionTick)
 	}
-	return false
 }
 
 // standbyAnswers says whether PostgreSQL runs on an instance that could take over.
-func (a *Agent) standbyAnswers(ctx context.Context) bool { return a.anyRuns(ctx, a.standbys(ctx)) }
+func (a *Agent) standbyAnswers(ctx context.Context) bool {
+	standbys, err := a.standbys(ctx)
+	return err == nil && a.anyRuns(ctx, standbys)
+}
 
-// standbys returns the instances that could take over. There are none unless commits waited at this one, as far as is known.
-func (a *Agent) standbys(ctx context.Context) []string {
+// standbys returns the instances that could take over. There are none unless commits waited at this one.
+func (a *Agent) standbys(ctx context.Context) ([]string, error) {
 	sync, err := a.kube.Sync(ctx)
 	if err != nil || sync.Leader != a.env.Pod {
-		return nil
+		return nil, err
 	}
-	return sync.Standbys
+	return sync.Standbys, nil
 }
 
 // anyRuns says whether PostgreSQL runs on one of the instances.
