@@ -15,8 +15,8 @@ type Observation struct {
 	// Primary says that PostgreSQL accepts writes, or may.
 	Primary bool
 
-	// Confirmed says that Patroni holds the primary in check: it renewed the lock since the observation before, or all
-	// members confirmed the primary while the API server cannot be reached (failsafe mode).
+	// Confirmed says that Patroni holds PostgreSQL in check: it renewed the lock since the observation before, or all
+	// members confirmed the primary while the API server cannot be reached (failsafe mode), or it says that this is no primary.
 	Confirmed bool
 }
 
@@ -34,9 +34,10 @@ func New(ttl time.Duration, now time.Time) *Fence {
 
 // MustKill says whether every PostgreSQL process has to be killed now.
 func (f *Fence) MustKill(o Observation, now time.Time) bool {
-	if !o.Primary || o.Confirmed {
+	if o.Confirmed {
 		f.confirmed = now
 		return false
 	}
-	return now.Sub(f.confirmed) >= f.ttl-margin
+	// A promotion that Patroni did not live to see the end of can come late: the lock runs from when it was asked for.
+	return o.Primary && now.Sub(f.confirmed) >= f.ttl-margin
 }

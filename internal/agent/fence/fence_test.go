@@ -13,7 +13,8 @@ func TestMustKill(t *testing.T) {
 	}
 	primary := Observation{Primary: true}
 	confirmed := Observation{Primary: true, Confirmed: true}
-	standby := Observation{}
+	standby := Observation{Confirmed: true}
+	silent := Observation{}
 
 	cases := map[string]struct {
 		reason string
@@ -29,11 +30,15 @@ func TestMustKill(t *testing.T) {
 		},
 		"StandbyIsNoDanger": {
 			reason: "A standby acknowledges nothing, however long Patroni is silent.",
-			steps:  []step{{0, standby, false}, {time.Hour, standby, false}},
+			steps:  []step{{0, standby, false}, {time.Hour, silent, false}},
 		},
-		"PromotedAfterSilence": {
-			reason: "The time without confirmation counts from the moment the instance is primary.",
-			steps:  []step{{0, standby, false}, {time.Hour, standby, false}, {time.Hour + 5*time.Second, primary, false}},
+		"Promoted": {
+			reason: "The time without confirmation counts from when Patroni last said that the instance is a standby.",
+			steps:  []step{{0, standby, false}, {time.Hour, standby, false}, {time.Hour + 16*time.Second, primary, false}, {time.Hour + 17*time.Second, primary, true}},
+		},
+		"StalledWhilePromoted": {
+			reason: "The lock runs from when Patroni took it, however late PostgreSQL accepts writes after that.",
+			steps:  []step{{0, standby, false}, {5 * time.Second, silent, false}, {16 * time.Second, silent, false}, {17 * time.Second, primary, true}},
 		},
 		"ConfirmedAgain": {
 			reason: "One confirmation starts the time anew.",

@@ -35,7 +35,7 @@ type guard struct {
 
 	fence *fence.Fence
 
-	// primary is what Patroni said last: one that does not answer has not said anything else.
+	// primary is what Patroni said last, or PostgreSQL since: a Patroni that does not answer has not said anything else.
 	primary       bool
 	storeLastSeen int64
 	heard         time.Time // When Patroni was seen to reach its store.
@@ -65,12 +65,13 @@ func (g *guard) pause() time.Duration {
 }
 
 func (g *guard) look(ctx context.Context, ending bool) {
-	confirmed := g.confirmed(ctx)
-	if confirmed {
+	answered, reached := g.ask(ctx)
+	if reached {
 		g.heard = time.Now()
 	}
 	g.rousePatroni(ctx)
-	if !g.fence.MustKill(fence.Observation{Primary: g.primary, Confirmed: confirmed}, time.Now()) {
+	seen := fence.Observation{Primary: g.primary, Confirmed: reached || answered && !g.primary}
+	if !g.fence.MustKill(seen, time.Now()) {
 		return
 	}
 	if ending && postgres.Ask(ctx, tick) == postgres.Busy {
@@ -100,15 +101,25 @@ func (g *guard) rousePatroni(ctx context.Context) {
 	g.metrics.Count(metrics.EventHealed)
 }
 
-// confirmed says whether Patroni holds the primary in check: it has reached its store since it was asked before, or all
-// members confirm the primary while that is away.
-func (g *guard) confirmed(ctx context.Context) bool {
+// ask says whether Patroni answers, and whether it holds the primary in check: it has reached its store since it was asked before,
+// or all members confirm the primary while that is away. One that does not answer may have promoted PostgreSQL since it was asked
+// last, which then says so itself.
+func (g *guard) ask(ctx context.Context) (answered, reached bool) {
 	member, err := g.patroni.Member(ctx)
 	if err != nil {
-		return false
+		g.primary = g.primary || acceptsWrites(ctx)
+		return false, false
 	}
 	g.primary = member.IsPrimary() && member.State != "stopped"
-	confirmed := member.StoreLastSeen != g.storeLastSeen || member.FailsafeActive && g.patroni.Alive(ctx)
+	reached = member.StoreLastSeen != g.storeLastSeen || member.FailsafeActive && g.patroni.Alive(ctx)
 	g.storeLastSeen = member.StoreLastSeen
-	return confirmed
+	return true, reached
+}
+
+// acceptsWrites says whether PostgreSQL says within a tick that it is a primary's.
+func acceptsWrites(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, tick)
+	defer cancel()
+	accepts, err := postgres.AcceptsWrites(ctx)
+	return err == nil && accepts
 }
