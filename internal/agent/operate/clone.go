@@ -198,6 +198,6 @@ func bound(copied *v1alpha1.DBCluster) string {
 
 func failedClone(intent instance.OperationReport, reason, why string, now time.Time) instance.OperationReport {
 	intent.Phase, intent.Reason = v1alpha1.OperationFailed, reason
-	intent.Message = why + " It is not tried again: commit another Restore if the copy is still wanted."
+	intent.Message = why + " This Restore is not carried out again: for another copy commit another one."
 	return finished(intent, now)
 }
