@@ -36,6 +36,19 @@ func ClusterState(ctx context.Context, binaries, dataDirectory string) (string, 
 	return parseControlData(out)["Database cluster state"], nil
 }
 
+// LastSetting returns what a setting was when PostgreSQL last ran, by its name in the control file, for example "max_connections".
+func LastSetting(ctx context.Context, binaries, dataDirectory, name string) (string, error) {
+	out, err := controlData(ctx, binaries, dataDirectory)
+	if err != nil {
+		return "", err
+	}
+	value, there := parseControlData(out)[name+" setting"]
+	if !there {
+		return "", fmt.Errorf("the control file does not say what %s was", name)
+	}
+	return value, nil
+}
+
 // HasChecksums says whether pages have checksums.
 func HasChecksums(ctx context.Context, binaries, dataDirectory string) (bool, error) {
 	out, err := controlData(ctx, binaries, dataDirectory)

@@ -392,15 +392,19 @@ hot_standby = 'off'
 ident_file = '/run/restore/pg_ident.conf'
 listen_addresses = ''
 logging_collector = 'off'
-max_prepared_transactions = '1000'
+max_connections = '10'
+max_locks_per_transaction = '128'
+max_prepared_transactions = '3'
+max_wal_senders = '0'
 max_wal_size = '256MB'
+max_worker_processes = '1'
 min_wal_size = '32MB'
 TARGETrecovery_target_action = 'promote'
 recovery_target_timeline = 'latest'
 restore_command = 'pgbackrest --config=/run/c.conf --stanza=db archive-get %f "%p"; status=$?; test $status -le 1 || status=200; exit $status'
 unix_socket_directories = '/run/restore'
 `
-			got := string(r.settings("/run/c.conf"))
+			got := string(r.settings("/run/c.conf", room{prepared: "3", locks: "128"}))
 			if diff := cmp.Diff(lines(strings.ReplaceAll(want, "TARGET", tc.want)), lines(got)); diff != "" {
 				t.Errorf("%s: settings(): -want +got:\n%s", tc.reason, diff)
 			}

@@ -21,14 +21,42 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 )
 
-// look is how often PostgreSQL's state is looked at while it replays WAL.
-const look = 200 * time.Millisecond
+const (
+	// look is how often PostgreSQL's state is looked at while it replays WAL.
+	look = 200 * time.Millisecond
+
+	// manyPrepared is room for more prepared transactions than the source had room for when it was backed up.
+	manyPrepared = "1000"
+)
 
 // recover lets PostgreSQL, which nobody can reach, replay WAL up to the target and begin a timeline of its own, and stops it.
 func (r Restorer) recover(ctx context.Context, repository, label string) error {
+	had, err := r.roomOfSource(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.replay(ctx, repository, label, had)
+	if ended := (Ended{}); errors.As(err, &ended) && ended.Crowded() {
+		had.prepared = manyPrepared // It goes on where it ended.
+		return r.replay(ctx, repository, label, had)
+	}
+	return err
+}
+
+// A room is for what WAL may hold at once.
+type room struct{ prepared, locks string }
+
+// roomOfSource is what the source had when it was backed up.
+func (r Restorer) roomOfSource(ctx context.Context) (room, error) {
+	prepared, errPrepared := postgres.LastSetting(ctx, r.Binaries, r.Directory, "max_prepared_xacts")
+	locks, errLocks := postgres.LastSetting(ctx, r.Binaries, r.Directory, "max_locks_per_xact")
+	return room{prepared, locks}, errors.Join(errPrepared, errLocks)
+}
+
+func (r Restorer) replay(ctx context.Context, repository, label string, had room) error {
 	config, signal := filepath.Join(r.Run, "postgresql.conf"), filepath.Join(r.Directory, "recovery.signal")
 	if err := errors.Join(
-		os.WriteFile(config, r.settings(repository), 0o600),
+		os.WriteFile(config, r.settings(repository, had), 0o600),
 		os.WriteFile(filepath.Join(r.Run, "pg_hba.conf"), []byte("local all all reject\n"), 0o600),
 		os.WriteFile(filepath.Join(r.Run, "pg_ident.conf"), nil, 0o600),
 		os.WriteFile(signal, nil, 0o600),
@@ -78,8 +106,9 @@ func (r Restorer) checkStopped(ctx context.Context) error {
 }
 
 // settings are those of a PostgreSQL that recovers. Where nobody can log in, there is no hot standby, and without one settings
-// need not be what the primary's were, but for room for prepared transactions.
-func (r Restorer) settings(repository string) []byte {
+// need not be what the primary's were, but for the room. They are less than the new cluster's: Patroni starts PostgreSQL
+// with those that it last had if they are more, and only a restart puts the cluster's own in force.
+func (r Restorer) settings(repository string, had room) []byte {
 	values := map[string]string{
 		"listen_addresses":          "",
 		"unix_socket_directories":   r.Run,
@@ -88,7 +117,11 @@ func (r Restorer) settings(repository string) []byte {
 		"hot_standby":               "off",
 		"archive_mode":              "off",
 		"logging_collector":         "off",
-		"max_prepared_transactions": "1000",
+		"max_connections":           "10",
+		"max_wal_senders":           "0",
+		"max_worker_processes":      "1",
+		"max_prepared_transactions": had.prepared,
+		"max_locks_per_transaction": had.locks,
 		"restore_command":           restoreCommand(repository),
 		// What was replayed makes room at once: a volume as large as the database's is enough, however much WAL follows the backup.
 		"max_wal_size":             "256MB",

@@ -85,6 +85,11 @@ func (e Ended) Early() bool {
 	return strings.Contains(e.Log, "recovery ended before configured recovery target was reached")
 }
 
+// Crowded says whether it has ended because there were more prepared transactions than it had room for.
+func (e Ended) Crowded() bool {
+	return strings.Contains(e.Log, "maximum number of prepared transactions reached")
+}
+
 // Unread says whether it has ended because a segment could not be had that may well be in the archive.
 func (e Ended) Unread() bool {
 	return regexp.MustCompile(`FATAL:[^\n]*could not restore file "[^"]+" from archive`).MatchString(e.Log)

@@ -66,6 +66,9 @@ func TestRestore(t *testing.T) {
 					if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != want {
 						t.Errorf("%s has %s rows; want %s", clone.name, got, want)
 					}
+					if clone.status().Parameters.LastChange == "Restart" {
+						t.Errorf("PostgreSQL of %s was restarted after it served; want that it has its settings from the start", clone.name)
+					}
 				}
 				for clone := range started {
 					clone.delete()

@@ -85,7 +85,8 @@ func (w *writer) checkUndisturbed(primary string, since time.Time) {
 }
 
 // TestRestoreLongWAL restores a backup with more WAL after it than the volume has room for, and shows that a restore which cannot
-// have a segment, for it has no room for one, does not take that for the end of the archive.
+// have a segment, for it has no room for one, does not take that for the end of the archive. There are prepared transactions in the
+// WAL, which the source had no room for when it was backed up.
 func TestRestoreLongWAL(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -94,6 +95,11 @@ func TestRestoreLongWAL(t *testing.T) {
 	d := s.create("source", spec)
 	d.plan(map[string]any{"backupLocation": s.store()})
 	d.waitScheduled()
+	d.roll(func(spec *v1alpha1.DBClusterSpec) {
+		spec.PrimarySpec.Parameters = map[string]string{"max_prepared_transactions": "2"}
+	})
+	d.sql("BEGIN; CREATE TABLE prepared (n int); PREPARE TRANSACTION 'one'")
+	d.sql("COMMIT PREPARED 'one'")
 	d.sql("CREATE TABLE bulk AS SELECT repeat('x', 1000) AS t FROM generate_series(1, 300000)")
 	for range longWAL {
 		d.sql(fillSegment)
