@@ -33,7 +33,7 @@ type failoverCommand struct {
 // A fault is what befalls a primary.
 type fault struct {
 	what, atMost string
-	moves        bool // Another instance is the primary afterwards.
+	moves        bool // There is another timeline afterwards: another primary, or the same that was promoted again.
 	do           func(ctx context.Context, f *failovers, primary client.ObjectKey) error
 }
 
@@ -107,7 +107,7 @@ func (f *failovers) run(ctx context.Context, c failoverCommand, r *report) error
 			return fmt.Errorf("there is no fault %q", name)
 		}
 		gap := &measurement{what: fault.what + ": no row acknowledged for", atMost: fault.atMost, unit: milliseconds}
-		shown := &measurement{what: fault.what + ": from the first row on the new primary until the claim names that", atMost: "2 s", unit: milliseconds}
+		shown := &measurement{what: fault.what + ": from the first row on the new timeline until the claim names its primary", atMost: "2 s", unit: milliseconds}
 		healed := &measurement{what: fault.what + ": until all instances are well again", unit: seconds}
 		for i := range c.Runs {
 			if err := f.Progress.Step(fmt.Sprintf("%s, %d of %d", fault.what, i+1, c.Runs), func() error {
@@ -137,13 +137,17 @@ func (f *failovers) once(ctx context.Context, fault fault, gap, shown, healed *m
 	if err := pause(ctx, calm); err != nil {
 		return err
 	}
+	claim, err := f.Claim(ctx, f.key)
+	if err != nil {
+		return err
+	}
 	since := time.Now()
 	if err := fault.do(ctx, f, client.ObjectKey{Namespace: f.key.Namespace, Name: primary}); err != nil {
 		return err
 	}
 	named := time.Time{}
 	if fault.moves {
-		if named, err = f.otherPrimary(ctx, primary); err != nil {
+		if named, err = f.promotion(ctx, timeline(claim)); err != nil {
 			return err
 		}
 	}
@@ -170,17 +174,22 @@ func (f *failovers) once(ctx context.Context, fault fault, gap, shown, healed *m
 	return nil
 }
 
-// otherPrimary waits until the claim names another primary, and returns when it did.
-func (f *failovers) otherPrimary(ctx context.Context, before string) (time.Time, error) {
-	err := until(ctx, interval, "another instance than "+before+" is named as the primary", func(ctx context.Context) (string, bool) {
+// promotion waits until the claim names a primary of a later timeline, and returns when it did.
+func (f *failovers) promotion(ctx context.Context, before int64) (time.Time, error) {
+	err := until(ctx, interval, fmt.Sprintf("a primary of a timeline after %d is named", before), func(ctx context.Context) (string, bool) {
 		claim, err := f.Claim(ctx, f.key)
 		if err != nil {
 			return err.Error(), false
 		}
-		primary := text(&claim, "status", "primary")
-		return primary, primary != "" && primary != before
+		return fmt.Sprintf("%s, timeline %d", text(&claim, "status", "primary"), timeline(claim)), text(&claim, "status", "primary") != "" && timeline(claim) > before
 	})
 	return time.Now(), err
+}
+
+// timeline returns that of the primary that a claim names or has named last.
+func timeline(claim unstructured.Unstructured) int64 {
+	last, _, _ := unstructured.NestedInt64(claim.Object, "status", "lastKnownPrimary", "timeline")
+	return last
 }
 
 // whole waits until the claim says that all is well, and returns the name of the primary.
