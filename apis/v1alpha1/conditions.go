@@ -122,18 +122,6 @@ const (
 	ReasonUnprotecting = "Unprotecting"
 )
 
-// Reasons of Stalled beside those of the condition that is in the way.
-const (
-	// ReasonDataDiskCannotGrow: the storage class refuses a larger data disk.
-	ReasonDataDiskCannotGrow = "DataDiskCannotGrow"
-
-	// ReasonParametersFailed: PostgreSQL itself refuses a parameter.
-	ReasonParametersFailed = "ParametersFailed"
-
-	// ReasonBackupsExist: there are backups of an earlier cluster of the name, and the claim does not say what is to be done.
-	ReasonBackupsExist = "BackupsExist"
-)
-
 // ReasonOutcomeUnknown of an operation: it was begun, and what became of it cannot be told from the database.
 const ReasonOutcomeUnknown = "OutcomeUnknown"
 

@@ -69,17 +69,30 @@ func stalls(c cluster, seen facts, p plan) (reason, message string) {
 	}
 	for _, i := range current(c, seen) {
 		for _, incident := range i.Incidents {
-			switch {
-			case incident.Code == instance.IncidentDataDiskCannotGrow && diskTooSmall(c, i.Report):
-				add(v1alpha1.ReasonDataDiskCannotGrow, incident.Message)
-			case incident.Code == instance.IncidentParametersFailed && p.Config != nil && i.ParametersHash != p.Config.ParametersHash:
-				add(v1alpha1.ReasonParametersFailed, incident.Message)
-			case incident.Code == instance.IncidentBackupsExist && c.IfBackupsExist == v1alpha1.BackupsFail:
-				add(v1alpha1.ReasonBackupsExist, incident.Message)
+			if needsPerson(c, p, i.Report, incident.Code) {
+				add(incident.Code, incident.Message)
 			}
 		}
 	}
 	return reason, strings.Join(messages, " ")
+}
+
+// needsPerson says whether an incident is in the way of the spec until somebody does something about it. One of what the spec has
+// left behind is not.
+func needsPerson(c cluster, p plan, report instance.Report, code string) bool {
+	switch code {
+	case instance.IncidentEquipmentMissing, instance.IncidentDataVolumeRefused, instance.IncidentDataVolumeEmpty:
+		return true
+	case instance.IncidentDataDiskCannotGrow:
+		return diskTooSmall(c, report)
+	case instance.IncidentParametersFailed:
+		return p.Config != nil && report.ParametersHash != p.Config.ParametersHash
+	case instance.IncidentBackupsExist:
+		return c.IfBackupsExist == v1alpha1.BackupsFail
+	case instance.IncidentRestoreRefused:
+		return c.Spec.Bootstrap != nil || c.IfBackupsExist == v1alpha1.BackupsRestored // A Restore puts itself back.
+	}
+	return false
 }
 
 // waitsForMaterial returns what is waited for before there can be instances.

@@ -144,6 +144,15 @@ const (
 
 	// IncidentParametersFailed: PostgreSQL refuses some of Config.Parameters.
 	IncidentParametersFailed = "ParametersFailed"
+
+	// IncidentEquipmentMissing: the image or a Secret lacks what the instance needs.
+	IncidentEquipmentMissing = "EquipmentMissing"
+
+	// IncidentDataVolumeRefused: the data volume holds something else than what the instance is to run.
+	IncidentDataVolumeRefused = "DataVolumeRefused"
+
+	// IncidentDataVolumeEmpty: the database was born, and the data volume does not have it.
+	IncidentDataVolumeEmpty = "DataVolumeEmpty"
 )
 
 // An Incident is something that is wrong and that a person should know about.

@@ -118,7 +118,7 @@ func (a *Agent) awaitBeginning(ctx context.Context, vol *volume.Volume) error {
 		case beginLater:
 			pause = birthRetry
 		case beginNever:
-			a.reportWaiting(ctx, "DataVolumeEmpty", fmt.Sprintf("The instance does not start: the cluster's database %s was born, and its data volume is empty. Put the volume's content back; or, if there are backups or the data is to be given up, delete the DBCluster and all its volumes and create it again, with ifBackupsExist Restore to begin with the backups.", s.State.SystemIdentifier))
+			a.reportWaiting(ctx, instance.IncidentDataVolumeEmpty, fmt.Sprintf("The instance does not start: the cluster's database %s was born, and its data volume is empty. Put the volume's content back; or, if there are backups or the data is to be given up, delete the DBCluster and all its volumes and create it again, with ifBackupsExist Restore to begin with the backups.", s.State.SystemIdentifier))
 			pause = refusedRetry
 		}
 	}

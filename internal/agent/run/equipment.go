@@ -22,7 +22,7 @@ func (a *Agent) awaitEquipment(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		a.reportWaiting(ctx, "EquipmentMissing", fmt.Sprintf("The instance does not start: %s.", err))
+		a.reportWaiting(ctx, instance.IncidentEquipmentMissing, fmt.Sprintf("The instance does not start: %s.", err))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

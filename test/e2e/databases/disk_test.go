@@ -84,8 +84,8 @@ func TestDiskCannotGrow(t *testing.T) {
 	d.change(dataDisk("2Gi"))
 	d.waitRollout(v1alpha1.RolloutFailed)
 
-	if stalled := d.condition(v1alpha1.ConditionStalled); stalled.Status != "True" || stalled.Reason != v1alpha1.ReasonDataDiskCannotGrow {
-		t.Errorf("Stalled is %s, %s (%s); want True, %s", stalled.Status, stalled.Reason, stalled.Message, v1alpha1.ReasonDataDiskCannotGrow)
+	if stalled := d.condition(v1alpha1.ConditionStalled); stalled.Status != "True" || stalled.Reason != instance.IncidentDataDiskCannotGrow {
+		t.Errorf("Stalled is %s, %s (%s); want True, %s", stalled.Status, stalled.Reason, stalled.Message, instance.IncidentDataDiskCannotGrow)
 	}
 	incidents := d.status().CriticalIncidents
 	if len(incidents) != 1 || incidents[0].Code != instance.IncidentDataDiskCannotGrow || incidents[0].Resource != "Pod/"+d.pod() {

@@ -14,12 +14,14 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/pods"
 )
 
 // TestInstance looks at one database as an application, as Prometheus and as a security officer would.
 func TestInstance(t *testing.T) {
 	t.Parallel()
-	d := newScene(t).create("plain", smallSpec("17"))
+	s := newScene(t)
+	d := s.create("plain", smallSpec("17"))
 	d.checkBinding()
 	d.checkEncrypted()
 	d.checkMetrics()
@@ -28,6 +30,36 @@ func TestInstance(t *testing.T) {
 	d.checkRights()
 	d.checkNetworkPolicy()
 	d.get(&policyv1.PodDisruptionBudget{}, d.cluster().PodDisruptionBudget())
+	s.checkWrongImage(d.image())
+}
+
+// image returns what the instances run.
+func (d *database) image() string {
+	d.Helper()
+	pod := &corev1.Pod{}
+	d.get(pod, d.pod())
+	for _, c := range pod.Spec.Containers {
+		if c.Name == pods.ContainerDatabase {
+			return c.Image
+		}
+	}
+	d.Fatal("the Pod has no container with the database")
+	return ""
+}
+
+// checkWrongImage creates a database whose image has only another version, and corrects that.
+func (s *scene) checkWrongImage(of17 string) {
+	s.Helper()
+	spec := smallSpec("15")
+	spec.DatabaseImage = of17
+	d := s.start("wrong-image", spec)
+	d.waitIncident(instance.IncidentEquipmentMissing, "the image has no PostgreSQL 15")
+	d.waitRollout(v1alpha1.RolloutFailed)
+	if stalled := d.condition(v1alpha1.ConditionStalled); stalled.Status != "True" || stalled.Reason != instance.IncidentEquipmentMissing {
+		s.Errorf("Stalled is %s, %s (%s); want True, %s", stalled.Status, stalled.Reason, stalled.Message, instance.IncidentEquipmentMissing)
+	}
+	d.change(func(spec *v1alpha1.DBClusterSpec) { spec.DatabaseImage = "" })
+	d.waitRolledOut()
 }
 
 // checkBinding checks the connection Secret: its keys are those of the Service Binding specification, and each way to

@@ -79,6 +79,7 @@ func TestRestore(t *testing.T) {
 			early := s.start("too-early", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{PointInTime: "2026-01-01T00:00:00Z"}}))
 			passed := s.start("passed", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: xid, Backup: late.Label}}))
 			early.waitIncident("RestoreRefused", "the recovery window, which begins at")
+			early.waitRollout(v1alpha1.RolloutFailed)
 			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+late.Label+" on")
 			source.checkCopies(at, "2000", early.name)
 		})
