@@ -20,8 +20,13 @@ import (
 	"github.com/xdbcluster/xdbcluster/test/ledger"
 )
 
-// calm is how long a cluster that is whole again is left alone before the next fault.
-const calm = 3 * time.Second
+const (
+	// calm is how long a cluster that is whole again is left alone before the next fault.
+	calm = 3 * time.Second
+
+	// clock is how a moment is written, to be looked for in logs.
+	clock = "15:04:05.000"
+)
 
 type failoverCommand struct {
 	repeated
@@ -168,6 +173,7 @@ func (f *failovers) once(ctx context.Context, fault fault, gap, shown, healed *m
 	}
 	longest := ledger.Longest(records, since)
 	gap.took(longest.Length())
+	f.Progress.Note("No row acknowledged", fmt.Sprintf("from %s to %s", longest.From.At.UTC().Format(clock), longest.To.At.UTC().Format(clock)))
 	if fault.moves {
 		shown.took(max(0, named.Sub(longest.To.At)))
 	}
