@@ -70,19 +70,26 @@ func Streams(ctx context.Context) (bool, error) {
 }
 
 // Hurry makes a standby look for WAL now, if it receives none and is set to follow the host. What failed is otherwise tried again
-// only after wal_retrieve_retry_interval. PostgreSQL's startup process takes SIGHUP as a reason to look.
+// only after wal_retrieve_retry_interval.
 func Hurry(ctx context.Context, host string) error {
-	const idle = `SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'
-		AND strpos(current_setting('primary_conninfo') || ' ', ' host=' || $1 || ' ') > 0
-		AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`
+	return wakeStartup(ctx, `strpos(current_setting('primary_conninfo') || ' ', ' host=' || $1 || ' ') > 0
+		AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`, host)
+}
+
+// HurryPromotion makes a standby look now whether it is to be promoted. One that has just failed to receive WAL does so otherwise only
+// after wal_retrieve_retry_interval.
+func HurryPromotion(ctx context.Context) error { return wakeStartup(ctx, "true") }
+
+// wakeStartup signals PostgreSQL's startup process if a condition holds. That takes SIGHUP as a reason to look.
+func wakeStartup(ctx context.Context, condition string, arguments ...any) error {
 	return withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		pid := 0
-		err := c.QueryRow(ctx, idle, host).Scan(&pid)
+		err := c.QueryRow(ctx, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup' AND "+condition, arguments...).Scan(&pid)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("cannot ask PostgreSQL whether it follows: %w", err)
+			return fmt.Errorf("cannot ask PostgreSQL what it waits for: %w", err)
 		}
 		if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
 			return fmt.Errorf("cannot signal PostgreSQL: %w", err)

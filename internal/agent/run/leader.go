@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	kerrors "k8s.io/apimachinery/pkg/api/errors"
+
 	patroninames "github.com/xdbcluster/xdbcluster/functions/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
@@ -65,16 +67,30 @@ func (a *Agent) hurryAfter(ctx context.Context, leader string) {
 	}
 }
 
-// welcome takes the primary's label from all other Pods, and labels this instance's own as soon as clients can write to it.
-// Patroni does the latter at its next turn, about a second later, and the former never: a Pod that was lost keeps the label,
-// and clients would be sent there. It goes first, so that the Service has forgotten that Pod when this one serves.
+// hurryPromotion lets this instance's PostgreSQL look at once whether it is promoted, until it is.
+func (a *Agent) hurryPromotion(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(followingTick):
+		}
+		if err := postgres.HurryPromotion(ctx); err != nil && ctx.Err() == nil {
+			a.log.Debug("Cannot let PostgreSQL look at once whether it is promoted; it does so by itself", "error", err.Error())
+		}
+	}
+}
+
+// welcome leads clients to this instance, which has the leader lock, and away from all others. Patroni labels this one's Pod at its
+// next turn, before it promotes PostgreSQL, and never takes the label from a Pod that was lost: clients would be sent there. The others
+// lose it last, and still before this one serves: a Service with nobody behind it does not refuse clients, it lets them wait.
 func (a *Agent) welcome(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, promotionLimit)
 	defer cancel()
-	label := patroninames.PrimaryLabel(a.current().Version)
 	if !a.current().Health.NoFailover { // Otherwise this instance may give the lock back.
-		a.takeRoleFromOthers(ctx, label)
+		a.takeRole(ctx)
 	}
+	go a.hurryPromotion(ctx)
 	for {
 		if accepts, err := postgres.AcceptsWrites(ctx); err == nil && accepts {
 			break
@@ -87,15 +103,25 @@ func (a *Agent) welcome(ctx context.Context) {
 	}
 	a.metrics.Count(metrics.EventPromoted)
 	defer a.lookAtOnce() // Clients come first, then the report.
+	a.takeRole(ctx)
+}
+
+// takeRole labels the Pod as the primary's, and no other Pod.
+func (a *Agent) takeRole(ctx context.Context) {
+	label := patroninames.PrimaryLabel(a.current().Version)
 	if err := a.kube.SetRole(ctx, label); err != nil {
 		a.log.Warn("Cannot label the Pod as the primary; Patroni does", "error", err.Error())
 	}
-	a.takeRoleFromOthers(ctx, label)
-}
-
-func (a *Agent) takeRoleFromOthers(ctx context.Context, label string) {
 	if _, err := a.kube.TakeRole(ctx, label); err != nil {
 		a.log.Warn("Cannot take the primary's label from other Pods; it is tried again", "error", err.Error())
+	}
+}
+
+// afterEnd is called when every process of PostgreSQL is gone.
+func (a *Agent) afterEnd(ctx context.Context, vol *volume.Volume, ended time.Time, crashed bool) {
+	a.giveUpLock(ctx, vol, ended, crashed)
+	if ctx.Err() != nil {
+		close(a.gaveUp)
 	}
 }
 
@@ -141,6 +167,29 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 		a.metrics.Count(metrics.EventReleased)
 		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed, "heir", heir)
 	}
+}
+
+// endAtOnce kills a Patroni that has nothing left to do, when the instance is told to end and its Pod was deleted without grace: its
+// rights at the API server are gone or about to go. If this instance could not release the leader lock any more, the next container
+// of the volume can, as soon as the process of this one has ended, and Patroni would take another second.
+func (a *Agent) endAtOnce(ctx context.Context, kill func() error) {
+	<-ctx.Done()
+	if !a.discarded(context.WithoutCancel(ctx)) {
+		return
+	}
+	<-a.gaveUp
+	if err := kill(); err != nil {
+		a.log.Error("Cannot kill Patroni; it ends in order", "error", err.Error())
+	}
+}
+
+// discarded says whether this instance's Pod is not there any more: the API server does not know it, or not its rights.
+func (a *Agent) discarded(ctx context.Context) bool {
+	pods, err := a.kube.Pods(ctx)
+	if kerrors.IsUnauthorized(err) {
+		return true
+	}
+	return err == nil && !slices.ContainsFunc(pods, func(p kube.Pod) bool { return string(p.UID) == a.env.PodUID })
 }
 
 // goesOn says whether the lock goes to another instance: that was asked for, or this one failed, or it ends.

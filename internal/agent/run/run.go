@@ -61,6 +61,9 @@ type Agent struct {
 	// incarnation is the one that this Pod was made for. Nil for the one that the cluster was born with.
 	incarnation *instance.Incarnation
 
+	// gaveUp is closed when PostgreSQL has ended because the instance ends, and what there was to be given up was.
+	gaveUp chan struct{}
+
 	mu     sync.Mutex
 	config instance.Config
 	wake   chan struct{}
@@ -83,7 +86,7 @@ func New(env Environment, log *slog.Logger) (*Agent, error) {
 	}
 	return &Agent{
 		env: env, log: log, cluster: cluster, kube: client, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
-		incarnation: incarnation, config: config, wake: make(chan struct{}, 1),
+		incarnation: incarnation, config: config, wake: make(chan struct{}, 1), gaveUp: make(chan struct{}),
 	}, nil
 }
 
@@ -119,6 +122,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
 	go loop.removeExpired(ctx)
+	go a.endAtOnce(ctx, supervisor.KillPatroni)
 	ended := make(chan error, 1)
 	go func() { ended <- supervisor.Run(ctx, patience) }()
 	for {
@@ -155,7 +159,7 @@ func (a *Agent) openVolume(ctx context.Context) (_ *volume.Volume, since time.Ti
 		if !isRefusal(err) {
 			return nil, since, err
 		}
-		a.reportWaiting(ctx, "DataVolumeRefused", fmt.Sprintf("The instance does not start: %s.", err))
+		a.reportWaiting(ctx, instance.IncidentDataVolumeRefused, fmt.Sprintf("The instance does not start: %s.", err))
 		select {
 		case <-ctx.Done():
 			return nil, since, ctx.Err()
@@ -230,7 +234,7 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 		Env:           append(os.Environ(), "HOME="+instance.FolderRun, "LANG=C.UTF-8", "PATH="+binaries+":"+os.Getenv("PATH")),
 		DataDirectory: vol.DataDirectory,
 		Executable:    filepath.Join(binaries, "postgres"),
-		Gone:          func(at time.Time, crashed bool) { a.giveUpLock(ctx, vol, at, crashed) },
+		Gone:          func(at time.Time, crashed bool) { a.afterEnd(ctx, vol, at, crashed) },
 		Log:           a.log,
 	}
 }
