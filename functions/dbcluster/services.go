@@ -11,7 +11,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/patroni"
 )
 
-// readWriteService leads to the primary, wherever Patroni has it: it selects the label that Patroni sets.
+// readWriteService leads to the primary, wherever Patroni has it: it selects the label that the agents set.
 func readWriteService(c cluster, p plan) *applycorev1.ServiceApplyConfiguration {
 	return roleService(c, p, c.ReadWrite(), patroni.PrimaryLabel(c.Spec.PrimarySpec.Version))
 }

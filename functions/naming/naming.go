@@ -15,7 +15,12 @@ const (
 	LabelName      = "app.kubernetes.io/name"
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	LabelCluster   = "xdbcluster.io/cluster"
-	LabelRole      = "xdbcluster.io/role"
+
+	// LabelRole of Pods says what their instances are, as the agents see it: Services select by it.
+	LabelRole = "xdbcluster.io/role"
+
+	// LabelPatroniRole of Pods is Patroni's own. A crashed primary loses that at once, before another one is there.
+	LabelPatroniRole = "xdbcluster.io/patroni-role"
 
 	// LabelScope of Pods and of Patroni's ConfigMaps holds Patroni's name for the cluster.
 	LabelScope = "xdbcluster.io/scope"

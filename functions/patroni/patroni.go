@@ -1,5 +1,5 @@
-// Package patroni holds what the function must know about Patroni: the version that comes with each PostgreSQL, the label
-// that it gives the primary's Pod, and its timing.
+// Package patroni holds what the function must know about Patroni: the version that comes with each PostgreSQL, the labels
+// of Pods, and its timing.
 package patroni
 
 import "github.com/xdbcluster/xdbcluster/functions/instance"
@@ -15,7 +15,7 @@ const (
 const MinimumTTL = 20
 
 // PrimaryLabel returns the value that the role label of the primary's Pod has. PostgreSQL 15 comes with Patroni 3.0.2
-// (Debian 12), which has no setting for it and writes "master".
+// (Debian 12), which writes "master": Pods of images in which Patroni set the label have that.
 func PrimaryLabel(version string) string {
 	if version == "15" {
 		return labelPrimaryBefore

@@ -76,7 +76,7 @@ func (c *Client) TakeRole(ctx context.Context, role string) ([]string, error) {
 	return taken, nil
 }
 
-// SetRole labels this instance's own Pod with a role, as Patroni does a moment later.
+// SetRole labels this instance's own Pod with a role.
 func (c *Client) SetRole(ctx context.Context, role string) error {
 	return c.patchPod(ctx, c.pod, map[string]any{"labels": map[string]any{naming.LabelRole: role}})
 }

@@ -62,6 +62,9 @@ type Follower struct {
 // IsPrimary says whether Patroni calls its instance the primary. Patroni 3 has another word for it.
 func (m Member) IsPrimary() bool { return m.Role == "primary" || m.Role == "master" }
 
+// IsStandby says whether Patroni lets this instance follow, or replay WAL.
+func (m Member) IsStandby() bool { return m.Role == "replica" }
+
 // A Client speaks to the Patroni of an instance: that of the same container, unless At says which.
 type Client struct {
 	host string

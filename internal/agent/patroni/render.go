@@ -78,7 +78,7 @@ func Render(s Settings) ([]byte, error) {
 			"namespace":     s.Namespace,
 			"labels":        map[string]string{naming.LabelCluster: s.Config.Cluster},
 			"scope_label":   naming.LabelScope,
-			"role_label":    naming.LabelRole,
+			"role_label":    naming.LabelPatroniRole,
 			"use_endpoints": false,
 			"pod_ip":        s.PodIP,
 		},

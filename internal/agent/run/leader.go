@@ -41,10 +41,10 @@ const (
 func (a *Agent) follow(ctx context.Context, leader string) {
 	a.lookAtOnce()
 	switch {
-	case leader == "" || a.current().Instances <= 1:
+	case leader == "":
 	case leader == a.env.Pod:
 		go a.welcome(ctx)
-	default:
+	case a.current().Instances > 1:
 		go a.hurryAfter(ctx, leader)
 	}
 }
@@ -81,14 +81,13 @@ func (a *Agent) hurryPromotion(ctx context.Context) {
 	}
 }
 
-// welcome leads clients to this instance, which has the leader lock, and away from all others. Patroni labels this one's Pod at its
-// next turn, before it promotes PostgreSQL, and never takes the label from a Pod that was lost: clients would be sent there. The others
-// lose it last, and still before this one serves: a Service with nobody behind it does not refuse clients, it lets them wait.
+// welcome leads clients to this instance, which has the leader lock, and away from all others. They lose the label last, and still
+// before this one serves: a Service with nobody behind it does not refuse clients, it lets them wait.
 func (a *Agent) welcome(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, promotionLimit)
 	defer cancel()
 	if !a.current().Health.NoFailover { // Otherwise this instance may give the lock back.
-		a.takeRole(ctx)
+		a.becomePrimary(ctx)
 	}
 	go a.hurryPromotion(ctx)
 	for {
@@ -103,25 +102,29 @@ func (a *Agent) welcome(ctx context.Context) {
 	}
 	a.metrics.Count(metrics.EventPromoted)
 	defer a.lookAtOnce() // Clients come first, then the report.
-	a.takeRole(ctx)
+	a.becomePrimary(ctx)
 }
 
-// takeRole labels the Pod as the primary's, and no other Pod.
-func (a *Agent) takeRole(ctx context.Context) {
+// becomePrimary labels the Pod as the primary's, and no other Pod.
+func (a *Agent) becomePrimary(ctx context.Context) {
 	label := patroninames.PrimaryLabel(a.current().Version)
 	if err := a.kube.SetRole(ctx, label); err != nil {
-		a.log.Warn("Cannot label the Pod as the primary; Patroni does", "error", err.Error())
+		a.log.Warn("Cannot label the Pod as the primary; it is tried again", "error", err.Error())
 	}
 	if _, err := a.kube.TakeRole(ctx, label); err != nil {
 		a.log.Warn("Cannot take the primary's label from other Pods; it is tried again", "error", err.Error())
 	}
 }
 
-// afterEnd is called when every process of PostgreSQL is gone.
-func (a *Agent) afterEnd(ctx context.Context, vol *volume.Volume, ended time.Time, crashed bool) {
-	a.giveUpLock(ctx, vol, ended, crashed)
-	if ctx.Err() != nil {
-		close(a.gaveUp)
+// afterEnd is called when every process of PostgreSQL is gone. An instance that ends does not wait for Patroni when that has nothing
+// left to do: it would take another second, in which the volume's next container has to wait.
+func (a *Agent) afterEnd(ctx context.Context, vol *volume.Volume, ended time.Time, crashed bool, killPatroni func() error) {
+	done := a.giveUpLock(ctx, vol, ended, crashed, killPatroni)
+	if !done || ctx.Err() == nil {
+		return
+	}
+	if err := killPatroni(); err != nil {
+		a.log.Warn("Cannot kill Patroni; it ends by itself", "error", err.Error())
 	}
 }
 
@@ -129,31 +132,39 @@ func (a *Agent) afterEnd(ctx context.Context, vol *volume.Volume, ended time.Tim
 // standbys. Otherwise Patroni starts it again in place: the newest transactions are nowhere else. An end in order is one of
 // a restart, unless the instance itself ends or another is to take over: Patroni then waits a second before it releases
 // the lock, which is to no purpose after the last process has ended.
-func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.Time, crashed bool) {
+//
+// After a crash Patroni is started anew. The others ask it what it has before they elect, and one that recovers its PostgreSQL lets
+// them wait for that; and this instance must not be back, with WAL that nobody else has, before they follow the new primary.
+//
+// It returns whether Patroni could not do anything more about the lock: it is not this instance's, or nobody else's to be, or the
+// Pod is gone and its rights with it.
+func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.Time, crashed bool, killPatroni func() error) bool {
 	config := a.current()
 	if config.Instances <= 1 || config.Synchronous == synchronyOff {
-		return
+		return config.Instances <= 1
 	}
 	stopping := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
 	handover, err := a.kube.Handover(ctx)
 	if err != nil {
 		a.log.Warn("Cannot tell whether another instance is to take over; the leader lock is not released early", "error", err.Error())
-		return
+		return kerrors.IsUnauthorized(err)
 	}
 	if !goesOn(handover.Concerns(a.env.Pod), crashed, stopping, config.Health.NoFailover) {
-		return
+		return false
 	}
 	if handover != (kube.Handover{}) {
 		// Patroni would promote whoever is named in it without asking what that has.
 		if err := a.kube.TakeBack(ctx); err != nil {
 			a.log.Warn("Cannot take the request back; the leader lock runs out by itself", "error", err.Error())
-			return
+			return kerrors.IsUnauthorized(err)
 		}
 	}
 	heir := ""
 	if !crashed {
 		heir = a.heir(ctx, vol, handover.To)
+	} else if err := killPatroni(); err != nil {
+		a.log.Warn("Cannot start Patroni anew; the others may have to wait for its answer", "error", err.Error())
 	}
 	if handover.To != "" && heir != handover.To {
 		a.log.Warn("The instance that was to take over may lack a commit; another one does", "instance", handover.To)
@@ -161,35 +172,13 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 	released, err := a.kube.ReleaseLock(ctx, ended, heir)
 	if err != nil {
 		a.log.Warn("Cannot release the leader lock; it runs out by itself", "error", err.Error())
-		return
+		return kerrors.IsUnauthorized(err)
 	}
 	if released {
 		a.metrics.Count(metrics.EventReleased)
 		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed, "heir", heir)
 	}
-}
-
-// endAtOnce kills a Patroni that has nothing left to do, when the instance is told to end and its Pod was deleted without grace: its
-// rights at the API server are gone or about to go. If this instance could not release the leader lock any more, the next container
-// of the volume can, as soon as the process of this one has ended, and Patroni would take another second.
-func (a *Agent) endAtOnce(ctx context.Context, kill func() error) {
-	<-ctx.Done()
-	if !a.discarded(context.WithoutCancel(ctx)) {
-		return
-	}
-	<-a.gaveUp
-	if err := kill(); err != nil {
-		a.log.Error("Cannot kill Patroni; it ends in order", "error", err.Error())
-	}
-}
-
-// discarded says whether this instance's Pod is not there any more: the API server does not know it, or not its rights.
-func (a *Agent) discarded(ctx context.Context) bool {
-	pods, err := a.kube.Pods(ctx)
-	if kerrors.IsUnauthorized(err) {
-		return true
-	}
-	return err == nil && !slices.ContainsFunc(pods, func(p kube.Pod) bool { return string(p.UID) == a.env.PodUID })
+	return true
 }
 
 // goesOn says whether the lock goes to another instance: that was asked for, or this one failed, or it ends.

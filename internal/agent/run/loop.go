@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	patroninames "github.com/xdbcluster/xdbcluster/functions/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
@@ -80,6 +81,7 @@ type loop struct {
 	resting atomic.Int64
 	settled *settlement // What was seen when nothing was left to be done. Nil when something may be.
 	alone   bool        // No other Pod has the label of the primary.
+	role    string      // What the loop has labelled the Pod with.
 	woken   time.Time   // When Patroni was made to look.
 
 	noFailover bool // What Patroni was told last of whether standbys take over by themselves.
@@ -135,6 +137,7 @@ func (l *loop) turn(ctx context.Context) {
 	}
 	l.archivist.SetPrimary(l.primary)
 	if member != nil && member.State == "running" {
+		l.complain("label", l.label(ctx, config, *member))
 		l.act(ctx, config, member, &facts)
 	}
 	facts.AppliedBy, facts.AdminRevision = l.appliedBy, l.adminRevision
@@ -201,6 +204,31 @@ func (l *loop) noteHealth(member *patroni.Member) {
 	if found != nil {
 		l.incidents.raise(found.Code, found.Message, now)
 	}
+}
+
+// label labels the Pod with what its instance is. One that does not run keeps its label, so that clients are refused, until another
+// instance takes it.
+func (l *loop) label(ctx context.Context, config instance.Config, member patroni.Member) error {
+	role := roleLabel(config.Version, member)
+	if role == "" || role == l.role {
+		return nil
+	}
+	if err := l.kube.SetRole(ctx, role); err != nil {
+		return err
+	}
+	l.role = role
+	return nil
+}
+
+// roleLabel returns how an instance that runs is labelled. Empty while it is about to become something else.
+func roleLabel(version string, member patroni.Member) string {
+	switch {
+	case member.IsPrimary():
+		return patroninames.PrimaryLabel(version)
+	case member.IsStandby():
+		return patroninames.StandbyLabel(version)
+	}
+	return ""
 }
 
 // act does what can be done while PostgreSQL answers. Each task stands alone: one that fails is tried again at the next

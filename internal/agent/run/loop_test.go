@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 )
 
 func TestPause(t *testing.T) {
@@ -88,6 +89,28 @@ func TestIsStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := isStep(tc.before, tc.now); got != tc.want {
 				t.Errorf("%s: isStep() is %t; want %t", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
+
+func TestRoleLabel(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		version string
+		role    string
+		want    string
+	}{
+		"Primary":       {reason: "Clients that write are led to it.", version: "17", role: "primary", want: "primary"},
+		"PrimaryBefore": {reason: "Patroni 3.0.2 has another word, and so has the Service.", version: "15", role: "master", want: "master"},
+		"Standby":       {reason: "Clients that read are.", version: "17", role: "replica", want: "replica"},
+		"Promoted":      {reason: "One that is promoted just then keeps what it has.", version: "15", role: "promoted", want: ""},
+		"Demoted":       {reason: "One that is no primary any more keeps the label until another one takes it.", version: "17", role: "demoted", want: ""},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := roleLabel(tc.version, patroni.Member{Role: tc.role}); got != tc.want {
+				t.Errorf("\n%s\nroleLabel(%q, %q) = %q, want %q", tc.reason, tc.version, tc.role, got, tc.want)
 			}
 		})
 	}

@@ -61,9 +61,6 @@ type Agent struct {
 	// incarnation is the one that this Pod was made for. Nil for the one that the cluster was born with.
 	incarnation *instance.Incarnation
 
-	// gaveUp is closed when PostgreSQL has ended because the instance ends, and what there was to be given up was.
-	gaveUp chan struct{}
-
 	mu     sync.Mutex
 	config instance.Config
 	wake   chan struct{}
@@ -86,7 +83,7 @@ func New(env Environment, log *slog.Logger) (*Agent, error) {
 	}
 	return &Agent{
 		env: env, log: log, cluster: cluster, kube: client, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
-		incarnation: incarnation, config: config, wake: make(chan struct{}, 1), gaveUp: make(chan struct{}),
+		incarnation: incarnation, config: config, wake: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -122,7 +119,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
 	go loop.removeExpired(ctx)
-	go a.endAtOnce(ctx, supervisor.KillPatroni)
 	ended := make(chan error, 1)
 	go func() { ended <- supervisor.Run(ctx, patience) }()
 	for {
@@ -229,14 +225,15 @@ func (a *Agent) writePatroniConfig(vol *volume.Volume) error {
 
 func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.Supervisor {
 	binaries := patroni.BinaryFolder(a.current().Version)
-	return &supervise.Supervisor{
+	s := &supervise.Supervisor{
 		Command:       []string{"/usr/bin/patroni", patroni.ConfigFile()},
 		Env:           append(os.Environ(), "HOME="+instance.FolderRun, "LANG=C.UTF-8", "PATH="+binaries+":"+os.Getenv("PATH")),
 		DataDirectory: vol.DataDirectory,
 		Executable:    filepath.Join(binaries, "postgres"),
-		Gone:          func(at time.Time, crashed bool) { a.afterEnd(ctx, vol, at, crashed) },
 		Log:           a.log,
 	}
+	s.Gone = func(at time.Time, crashed bool) { a.afterEnd(ctx, vol, at, crashed, s.KillPatroni) }
+	return s
 }
 
 func (a *Agent) archivist(vol *volume.Volume) *archive.Archivist {
