@@ -5,6 +5,7 @@ package databases
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -322,6 +323,16 @@ func (d *database) checkWhole(instances int) {
 	if out, err := d.psql(connection, "select pg_is_in_recovery()"); out != "t" {
 		d.Errorf("a client of the Service -ro does not get to a standby: %s %v", out, err)
 	}
+}
+
+// waitConfirming waits until commits wait for any of so many standbys of a PostgreSQL with quorum commit, as that says itself. The status
+// may still be that of before.
+func (d *database) waitConfirming(standbys int) {
+	d.Helper()
+	d.eventually(rolloutLimit, fmt.Sprintf("%d standbys can confirm", standbys), func(context.Context) (string, bool) {
+		out, err := d.psql(d.connection(), "select count(*) from pg_stat_replication where state = 'streaming' and sync_state = 'quorum'")
+		return fmt.Sprintf("%s %v", out, err), err == nil && out == strconv.Itoa(standbys)
+	})
 }
 
 // checkEverywhere checks what a statement returns on every instance.

@@ -241,6 +241,7 @@ func TestPrimaryAndStandbyLost(t *testing.T) {
 
 	t.Log("The same, and a Failover that may lose something")
 	primary := d.primaryAwayFromFirstNode()
+	d.waitConfirming(2)
 	stop()
 	spec := d.operation(time.Now())
 	spec["allowDataLoss"] = true
