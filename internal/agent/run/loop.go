@@ -38,6 +38,9 @@ const (
 	// refreshInterval is how often the kubelet is asked again for what it has not done.
 	refreshInterval = 10 * time.Second
 
+	// labelInterval is how often the Pod is labelled with what its instance is, though that is what it was.
+	labelInterval = 10 * time.Second
+
 	// volumeInterval is how often the agent asks after a volume that is growing.
 	volumeInterval = 3 * time.Second
 
@@ -81,8 +84,9 @@ type loop struct {
 	resting atomic.Int64
 	settled *settlement // What was seen when nothing was left to be done. Nil when something may be.
 	alone   bool        // No other Pod has the label of the primary.
-	role    string      // What the loop has labelled the Pod with.
-	woken   time.Time   // When Patroni was made to look.
+	role    string      // What the loop has labelled the Pod with, and when.
+	given   time.Time
+	woken   time.Time // When Patroni was made to look.
 
 	noFailover bool // What Patroni was told last of whether standbys take over by themselves.
 	entitled   bool // This instance is named as the one that may be promoted where they do not.
@@ -206,17 +210,17 @@ func (l *loop) noteHealth(member *patroni.Member) {
 	}
 }
 
-// label labels the Pod with what its instance is. One that does not run keeps its label, so that clients are refused, until another
-// instance takes it.
+// label labels the Pod with what its instance is, and again from time to time: one that had the leader lock for a moment may have set or
+// taken a label late. An instance that does not run keeps its label, so that clients are refused, until another one takes it.
 func (l *loop) label(ctx context.Context, config instance.Config, member patroni.Member) error {
 	role := roleLabel(config.Version, member)
-	if role == "" || role == l.role {
+	if role == "" || role == l.role && time.Since(l.given) < labelInterval {
 		return nil
 	}
 	if err := l.kube.SetRole(ctx, role); err != nil {
 		return err
 	}
-	l.role = role
+	l.role, l.given = role, time.Now()
 	return nil
 }
 
