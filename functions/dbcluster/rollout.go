@@ -78,10 +78,11 @@ func stalls(c cluster, seen facts, p plan) (reason, message string) {
 }
 
 // needsPerson says whether an incident is in the way of the spec until somebody does something about it. One of what the spec has
-// left behind is not.
+// left behind is not. Nor is missing equipment: until the agent of the next Pod runs, what is known is what the last one said of
+// another image.
 func needsPerson(c cluster, p plan, report instance.Report, code string) bool {
 	switch code {
-	case instance.IncidentEquipmentMissing, instance.IncidentDataVolumeRefused, instance.IncidentDataVolumeEmpty:
+	case instance.IncidentDataVolumeRefused, instance.IncidentDataVolumeEmpty:
 		return true
 	case instance.IncidentDataDiskCannotGrow:
 		return diskTooSmall(c, report)

@@ -21,7 +21,7 @@ func TestNeedsPerson(t *testing.T) {
 		code    string
 		want    bool
 	}{
-		"EquipmentMissing":  {reason: "No other image comes by itself.", code: instance.IncidentEquipmentMissing, want: true},
+		"EquipmentMissing":  {reason: "The spec may name another image already.", code: instance.IncidentEquipmentMissing},
 		"DataVolumeRefused": {reason: "What is on a volume is never removed.", code: instance.IncidentDataVolumeRefused, want: true},
 		"DataVolumeEmpty":   {reason: "Nothing starts empty where data was.", code: instance.IncidentDataVolumeEmpty, want: true},
 		"DataVolumeInUse":   {reason: "The other container ends.", code: "DataVolumeInUse"},
