@@ -80,13 +80,13 @@ type loop struct {
 	appliedBy instance.AppliedBy
 
 	// busy says that a step which takes long is being taken, and resting until when none is tried again after one failed.
-	busy    atomic.Bool
-	resting atomic.Int64
-	settled *settlement // What was seen when nothing was left to be done. Nil when something may be.
-	alone   bool        // No other Pod has the label of the primary.
-	role    string      // What the loop has labelled the Pod with, and when.
-	given   time.Time
-	woken   time.Time // When Patroni was made to look.
+	busy       atomic.Bool
+	resting    atomic.Int64
+	settled    *settlement // What was seen when nothing was left to be done. Nil when something may be.
+	alone      bool        // No other Pod has the label of the primary.
+	labelled   string      // What the loop has labelled the Pod with.
+	labelledAt time.Time
+	woken      time.Time // When Patroni was made to look.
 
 	noFailover bool // What Patroni was told last of whether standbys take over by themselves.
 	entitled   bool // This instance is named as the one that may be promoted where they do not.
@@ -214,13 +214,13 @@ func (l *loop) noteHealth(member *patroni.Member) {
 // taken a label late. An instance that does not run keeps its label, so that clients are refused, until another one takes it.
 func (l *loop) label(ctx context.Context, config instance.Config, member patroni.Member) error {
 	role := roleLabel(config.Version, member)
-	if role == "" || role == l.role && time.Since(l.given) < labelInterval {
+	if role == "" || role == l.labelled && time.Since(l.labelledAt) < labelInterval {
 		return nil
 	}
 	if err := l.kube.SetRole(ctx, role); err != nil {
 		return err
 	}
-	l.role, l.given = role, time.Now()
+	l.labelled, l.labelledAt = role, time.Now()
 	return nil
 }
 
