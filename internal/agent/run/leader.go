@@ -25,6 +25,10 @@ const (
 	followingTick = 100 * time.Millisecond
 	followingTime = 5 * time.Second
 
+	// leavingTick is how often the primary is asked to let a standby that ends go, and leavingTime for how long.
+	leavingTick = 250 * time.Millisecond
+	leavingTime = 5 * time.Second
+
 	// killingTime is how long after PID 1 of a container has ended every other process of it is surely dead.
 	killingTime = 100 * time.Millisecond
 
@@ -103,6 +107,31 @@ func (a *Agent) welcome(ctx context.Context) {
 	a.metrics.Count(metrics.EventPromoted)
 	defer a.lookAtOnce() // Clients come first, then the report.
 	a.becomePrimary(ctx)
+}
+
+// leaveWhenEnding lets the primary's Patroni look at once when this instance ends as a standby. That takes it from those that commits wait
+// for, at the end of its pause otherwise, and until then this one's Patroni does not stop PostgreSQL.
+func (a *Agent) leaveWhenEnding(ctx context.Context) {
+	<-ctx.Done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leavingTime)
+	defer cancel()
+	for {
+		sync, err := a.kube.Sync(ctx)
+		if err == nil && !slices.Contains(sync.Standbys, a.env.Pod) {
+			return
+		}
+		if err == nil {
+			err = patroni.At(a.host(sync.Leader)).Wake(ctx, a.current())
+		}
+		if err != nil && ctx.Err() == nil {
+			a.log.Debug("Cannot let the primary look at once; it does so by itself", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(leavingTick):
+		}
+	}
 }
 
 // becomePrimary labels the Pod as the primary's, and no other Pod.

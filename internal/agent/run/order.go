@@ -151,11 +151,13 @@ func (a *Agent) host(pod string) string {
 }
 
 // takeRole takes the label of the primary from every other Pod, once after each promotion: half of all new connections
-// would go to an instance that was lost, until its node is given up.
+// would go to an instance that was lost, until its node is given up. It lets Patroni look, too: a primary that has just been born would
+// otherwise make no room for its standbys before the end of a pause, and then wait for another until commits may wait for them.
 func (l *loop) takeRole(ctx context.Context, config instance.Config) {
 	if l.alone {
 		return
 	}
+	l.complain("synchronous replication", l.patroni.Wake(ctx, config))
 	taken, err := l.kube.TakeRole(ctx, patroninames.PrimaryLabel(config.Version))
 	l.complain("role", err)
 	l.alone = err == nil

@@ -119,6 +119,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
 	go loop.removeExpired(ctx)
+	go a.leaveWhenEnding(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- supervisor.Run(ctx, patience) }()
 	for {
