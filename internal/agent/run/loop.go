@@ -107,7 +107,7 @@ type loop struct {
 
 	adminRevision string // Of the credentials that were set.
 	certificate   certificate
-	served        string // Revision of the certificate that PostgreSQL was told to load.
+	served        string // Revision of the certificate that PostgreSQL and Patroni have loaded.
 	diskSize      string
 	diskChecked   time.Time
 	diskRequest   string
@@ -115,10 +115,10 @@ type loop struct {
 	complaints    map[string]string
 }
 
-func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, archivist *archive.Archivist, last instance.Report) *loop {
+func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, archivist *archive.Archivist, served string, last instance.Report) *loop {
 	return &loop{
 		Agent: a, volume: v, supervisor: s, guard: newGuard(a, s), checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
-		appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
+		served: served, appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
 	}
 }
 
@@ -434,7 +434,8 @@ func (l *loop) setInternal(ctx context.Context) error {
 	return nil
 }
 
-// serveCertificate makes PostgreSQL and Patroni load a certificate that was renewed.
+// serveCertificate makes PostgreSQL and Patroni load a certificate that was renewed. Not another one: Patroni sees nothing of its cluster for
+// a second after it was told to.
 func (l *loop) serveCertificate(ctx context.Context) error {
 	mounted, err := mountedCertificate()
 	if err != nil {

@@ -106,6 +106,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.awaitBeginning(ctx, vol); err != nil {
 		return err
 	}
+	served, err := mountedCertificate() // Before anything loads it: a newer one is seen to be another.
+	if err != nil {
+		return err
+	}
 	if err := a.writePatroniConfig(vol); err != nil {
 		return err
 	}
@@ -114,7 +118,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	supervisor := a.supervisor(ctx, vol)
 	archivist := a.archivist(vol)
-	loop := newLoop(a, vol, supervisor, archivist, last)
+	loop := newLoop(a, vol, supervisor, archivist, served.Revision, last)
 	go archivist.Run(ctx)
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
