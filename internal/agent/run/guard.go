@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
@@ -18,6 +19,9 @@ const (
 	// standbyTick is how often the guard of a standby looks. One that becomes the primary in between is seen long before the
 	// fence would have to close.
 	standbyTick = 5 * time.Second
+
+	// pauses is how many of its own pauses Patroni may not reach its store before it is woken.
+	pauses = 2
 
 	// patroniPatience is how long a Patroni may not reach its store, and its loop not run, before it is started again.
 	patroniPatience = 30 * time.Second
@@ -32,6 +36,7 @@ type guard struct {
 	metrics    *metrics.Collector
 	log        *slog.Logger
 	ttl        func() time.Duration
+	config     func() instance.Config
 
 	fence *fence.Fence
 
@@ -46,7 +51,7 @@ type guard struct {
 
 func newGuard(a *Agent, s *supervise.Supervisor) *guard {
 	now := time.Now()
-	return &guard{supervisor: s, metrics: a.metrics, log: a.log, ttl: a.ttl, fence: fence.New(a.ttl(), now), heard: now}
+	return &guard{supervisor: s, metrics: a.metrics, log: a.log, ttl: a.ttl, config: a.current, fence: fence.New(a.ttl(), now), heard: now}
 }
 
 // run goes on while the instance ends, too, and until its process does: a Patroni that hangs then leaves a primary behind.
@@ -87,9 +92,15 @@ func (g *guard) look(ctx context.Context, ending bool) {
 	g.fence, g.primary = fence.New(g.ttl(), time.Now()), false
 }
 
-// rousePatroni starts a Patroni again that hangs. PostgreSQL goes on meanwhile.
+// rousePatroni wakes a Patroni that does not reach its store, and starts one again that hangs. PostgreSQL goes on meanwhile. Patroni goes by
+// the wall clock, so that it sleeps for as long as that was set back, until somebody wakes it.
 func (g *guard) rousePatroni(ctx context.Context) {
-	if time.Since(g.heard) < patroniPatience || g.patroni.Alive(ctx) {
+	config, silence := g.config(), time.Since(g.heard)
+	if silence < time.Duration(pauses*config.Patroni.LoopWait)*time.Second {
+		return
+	}
+	if silence < patroniPatience || g.patroni.Alive(ctx) {
+		go g.wakePatroni(ctx, config) // The fence does not wait for one that hangs.
 		return
 	}
 	g.log.Error("Patroni hangs; it is killed and started again")
@@ -99,6 +110,14 @@ func (g *guard) rousePatroni(ctx context.Context) {
 	}
 	g.heard = time.Now()
 	g.metrics.Count(metrics.EventHealed)
+}
+
+func (g *guard) wakePatroni(ctx context.Context, config instance.Config) {
+	ctx, cancel := context.WithTimeout(ctx, tick)
+	defer cancel()
+	if err := g.patroni.Wake(ctx, config); err != nil {
+		g.log.Debug("Cannot wake Patroni, which does not reach its store", "error", err.Error())
+	}
 }
 
 // ask says whether Patroni answers, and whether it holds the primary in check: it has reached its store since it was asked before,

@@ -106,6 +106,33 @@ func outgoing(change string) []string {
 	return []string{"iptables", "--wait", "--table", "mangle", change, "POSTROUTING", "--out-interface", "eth0", "--jump", "DROP"}
 }
 
+// LeadAPI leads what the Pods of a node send to the API server to another port of the bridge's address. Connections that there are
+// already are reset.
+func LeadAPI(ctx context.Context, n layout.Node, port int) error {
+	return errors.Join(changeAPI(ctx, n, "--insert", port)...)
+}
+
+// RestoreAPI lets it go to the API server again.
+func RestoreAPI(ctx context.Context, n layout.Node, port int) error {
+	return errors.Join(changeAPI(ctx, n, "--delete", port)...)
+}
+
+func changeAPI(ctx context.Context, n layout.Node, change string, port int) []error {
+	fromPods := func(table, chain, to, toPort string, action ...string) error {
+		return inNode(ctx, n, append([]string{
+			"iptables", "--wait", "--table", table, change, chain, "--source", n.PodPrefix(), "--destination", to,
+			"--protocol", "tcp", "--dport", toPort, "--jump",
+		}, action...))
+	}
+	reset := []string{"REJECT", "--reject-with", "tcp-reset"}
+	return []error{
+		fromPods("nat", "PREROUTING", layout.APIServerService, "443", "DNAT", "--to-destination", fmt.Sprintf("%s:%d", layout.BridgeAddress, port)),
+		// What was led to the API server before still is.
+		fromPods("filter", "INPUT", layout.ControlPlane().Address(), "6443", reset...),
+		fromPods("filter", "FORWARD", layout.ControlPlane().Address(), "6443", reset...),
+	}
+}
+
 func inNode(ctx context.Context, n layout.Node, command []string) error {
 	return run(ctx, [][]string{append([]string{"nsenter", "--net=/run/netns/" + n.Name()}, command...)})
 }

@@ -58,8 +58,9 @@ func TestInterruptedVerification(t *testing.T) {
 	source.backUp("afterwards", v1alpha1.BackupIncremental)
 }
 
-// hold stops a process by something in its arguments, as soon as there is one, and says so.
-const hold = `for i in $(seq 300); do
+// hold stops a process by something in its arguments, as soon as there is one, and says so. It ends with the Pod otherwise: one that
+// began to look again could miss a process that is over soon.
+const hold = `while true; do
   for f in $(grep -als -e %s /proc/[0-9]*/cmdline || true); do
     p=${f#/proc/}
     ! kill -STOP "${p%%/cmdline}" || held=yes
