@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -106,31 +107,32 @@ func outgoing(change string) []string {
 	return []string{"iptables", "--wait", "--table", "mangle", change, "POSTROUTING", "--out-interface", "eth0", "--jump", "DROP"}
 }
 
-// LeadAPI leads what the Pods of a node send to the API server to another port of the bridge's address. Connections that there are
-// already are reset.
-func LeadAPI(ctx context.Context, n layout.Node, port int) error {
-	return errors.Join(changeAPI(ctx, n, "--insert", port)...)
-}
+// apiPort is where the API server listens. NetworkPolicies let Pods reach it at any address.
+const apiPort = "6443"
+
+// StandIn is an address of this machine that can stand in for the API server.
+func StandIn() string { return net.JoinHostPort(layout.BridgeAddress, apiPort) }
+
+// LeadAPI leads what the Pods of a node send to the API server to what stands in for it. Connections that there are already are reset.
+func LeadAPI(ctx context.Context, n layout.Node) error { return changeAPI(ctx, n, "--insert") }
 
 // RestoreAPI lets it go to the API server again.
-func RestoreAPI(ctx context.Context, n layout.Node, port int) error {
-	return errors.Join(changeAPI(ctx, n, "--delete", port)...)
-}
+func RestoreAPI(ctx context.Context, n layout.Node) error { return changeAPI(ctx, n, "--delete") }
 
-func changeAPI(ctx context.Context, n layout.Node, change string, port int) []error {
-	fromPods := func(table, chain, to, toPort string, action ...string) error {
+func changeAPI(ctx context.Context, n layout.Node, change string) error {
+	fromPods := func(table, chain, to, port string, action ...string) error {
 		return inNode(ctx, n, append([]string{
 			"iptables", "--wait", "--table", table, change, chain, "--source", n.PodPrefix(), "--destination", to,
-			"--protocol", "tcp", "--dport", toPort, "--jump",
+			"--protocol", "tcp", "--dport", port, "--jump",
 		}, action...))
 	}
 	reset := []string{"REJECT", "--reject-with", "tcp-reset"}
-	return []error{
-		fromPods("nat", "PREROUTING", layout.APIServerService, "443", "DNAT", "--to-destination", fmt.Sprintf("%s:%d", layout.BridgeAddress, port)),
+	return errors.Join(
+		fromPods("nat", "PREROUTING", layout.APIServerService, "443", "DNAT", "--to-destination", StandIn()),
 		// What was led to the API server before still is.
-		fromPods("filter", "INPUT", layout.ControlPlane().Address(), "6443", reset...),
-		fromPods("filter", "FORWARD", layout.ControlPlane().Address(), "6443", reset...),
-	}
+		fromPods("filter", "INPUT", layout.ControlPlane().Address(), apiPort, reset...),
+		fromPods("filter", "FORWARD", layout.ControlPlane().Address(), apiPort, reset...),
+	)
 }
 
 func inNode(ctx context.Context, n layout.Node, command []string) error {

@@ -6,11 +6,13 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/network"
 )
@@ -25,17 +27,15 @@ type delay struct {
 // newDelay returns one that lets nothing wait yet. It ends with the test.
 func (s *scene) newDelay() *delay {
 	s.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(layout.BridgeAddress, "0")) //nolint:noctx // It is closed.
+	listener, err := net.Listen("tcp", network.StandIn()) //nolint:noctx // It is closed.
 	if err != nil {
-		s.Fatalf("cannot listen where Pods reach this machine: %v", err)
+		s.Fatalf("cannot stand in for the API server: %v", err)
 	}
 	d := &delay{Listener: listener}
 	s.afterwards = append(s.afterwards, d.Close)
 	go d.serve()
 	return d
 }
-
-func (d *delay) port() int { return d.Addr().(*net.TCPAddr).Port }
 
 func (d *delay) serve() {
 	for {
@@ -97,19 +97,27 @@ func TestSlowAPI(t *testing.T) {
 	slow := s.newDelay()
 	w := d.write()
 	primary := d.primaryAwayFromFirstNode()
-	for _, i := range d.status().Instances {
-		s.leadAPI(d.node(i.Name), slow.port())
+	for _, node := range d.nodes() {
+		s.leadAPI(node)
 	}
 
-	for _, wait := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 1500 * time.Millisecond} {
-		slow.wait.Store(int64(wait))
+	for _, c := range []struct {
+		wait   time.Duration
+		usable bool // Otherwise the API server is as good as away: nobody is promoted, and the primary goes on while all confirm it.
+	}{
+		{100 * time.Millisecond, true}, {500 * time.Millisecond, true}, {1500 * time.Millisecond, false},
+	} {
+		slow.wait.Store(int64(c.wait))
 		since := time.Now()
 		time.Sleep(45 * time.Second)
 		w.waitWriting()
 		gap := w.gap(since)
-		t.Logf("every request to the API server takes %s more: no row was acknowledged for %s", 2*wait, gap)
+		t.Logf("every request to the API server takes %s more: no row was acknowledged for %s", 2*c.wait, gap)
 		if labelled := d.labelled(); len(labelled) != 1 || labelled[0] != primary || gap > 5*time.Second {
 			t.Errorf("the primary is %v, and no row was acknowledged for %s; want that %s goes on", labelled, gap, primary)
+		}
+		if !c.usable {
+			continue
 		}
 		since = time.Now()
 		d.mustInInstance(primary, killPostmaster)
@@ -118,24 +126,35 @@ func TestSlowAPI(t *testing.T) {
 		t.Logf("the postmaster is killed: no row was acknowledged for %s", w.gap(since))
 	}
 	slow.wait.Store(0)
-	d.waitPrimary("")
+	d.waitRollout(v1alpha1.RolloutComplete)
 	d.checkWhole(3)
 	w.check()
 }
 
-// leadAPI leads the Pods of a node to a port of this machine in place of the API server, until the test ends.
-func (s *scene) leadAPI(node string, port int) {
+// nodes are those that instances are on.
+func (d *database) nodes() []string {
+	d.Helper()
+	names := []string{}
+	for _, i := range d.status().Instances {
+		names = append(names, d.node(i.Name))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// leadAPI leads the Pods of a node to what stands in for the API server, until the test ends.
+func (s *scene) leadAPI(node string) {
 	s.Helper()
 	n, err := layout.Find(node)
 	if err != nil {
 		s.Fatalf("the test needs the local cluster: %v", err)
 	}
 	s.Cleanup(func() {
-		if err := network.RestoreAPI(context.WithoutCancel(s.Context()), n, port); err != nil {
+		if err := network.RestoreAPI(context.WithoutCancel(s.Context()), n); err != nil {
 			s.Error(err)
 		}
 	})
-	if err := network.LeadAPI(s.Context(), n, port); err != nil {
+	if err := network.LeadAPI(s.Context(), n); err != nil {
 		s.Fatal(err)
 	}
 }
