@@ -122,7 +122,7 @@ e2e: ## Run the end-to-end tests on the local cluster, or on the one KUBECONFIG 
 	go run ./test/e2e
 
 .PHONY: test-faults
-test-faults: ## Run the long end-to-end tests of clusters with standbys, on three nodes; FAULTS="nodes random" for some of the groups.
+test-faults: prerequisites ## Run the long end-to-end tests of clusters with standbys, on three nodes; FAULTS="nodes random" for some of the groups.
 	@for group in $(FAULTS); do go run ./test/e2e --group $$group --nodes 3 --timeout 60m; done
 
 .PHONY: test-backup

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ const (
 	annotationScheduled   = "scheduled_at"
 	annotationPosition    = "optime"
 	annotationTTL         = "ttl"
+	annotationHistory     = "history"
 )
 
 // Ledger reads what the cluster remembers of operations, and the version of it that a change is to be of.
@@ -108,6 +110,41 @@ func (c *Client) Lock(ctx context.Context) (Lock, error) {
 	lock.TTL = time.Duration(seconds) * time.Second
 	lock.Renewed, _ = time.Parse(time.RFC3339, m.Annotations[annotationRenewTime])
 	return lock, nil
+}
+
+// LastTimeline reads the last timeline that Patroni knows of. Zero when it knows of none.
+func (c *Client) LastTimeline(ctx context.Context) (int, error) {
+	m, err := c.configMap(ctx, c.cluster.PatroniConfig())
+	if kerrors.IsNotFound(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return lastTimeline(m.Annotations[annotationHistory])
+}
+
+// lastTimeline is the one after the last that ended. Each entry of a history begins with the number of one that did.
+func lastTimeline(history string) (int, error) {
+	if history == "" {
+		return 0, nil
+	}
+	var ended [][]any
+	if err := json.Unmarshal([]byte(history), &ended); err != nil {
+		return 0, fmt.Errorf("cannot parse Patroni's history of timelines: %w", err)
+	}
+	if len(ended) == 0 {
+		return 1, nil
+	}
+	last := ended[len(ended)-1]
+	if len(last) == 0 {
+		return 0, errors.New("cannot parse Patroni's history of timelines: an entry is empty")
+	}
+	number, ok := last[0].(float64)
+	if !ok {
+		return 0, fmt.Errorf("cannot parse Patroni's history of timelines: %v is no timeline", last[0])
+	}
+	return int(number) + 1, nil
 }
 
 // Entitle names the instance that may be promoted where standbys do not take over by themselves.

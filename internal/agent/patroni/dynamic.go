@@ -22,6 +22,8 @@ func dynamic(c instance.Config) map[string]any {
 		"synchronous_mode":        synchronousMode(c),
 		"synchronous_mode_strict": c.Synchronous == synchronyRequired,
 		"primary_start_timeout":   primaryStartTimeout(c),
+		// A crashed primary that has not followed the next one yet can have more WAL than who has, and lacks what was acknowledged since.
+		"check_timeline": true,
 		"postgresql": map[string]any{
 			"use_pg_rewind": true,
 			"use_slots":     true,

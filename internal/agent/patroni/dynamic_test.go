@@ -15,7 +15,7 @@ func TestChanges(t *testing.T) {
 		Parameters: map[string]string{"work_mem": "16MB"},
 		Patroni:    instance.Patroni{TTL: 20, LoopWait: 5, RetryTimeout: 5},
 	}
-	const asWanted = `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+	const asWanted = `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
 		"postgresql":{"use_slots":true,"use_pg_rewind":true,"parameters":{"work_mem":"16MB"}}}`
 
 	cases := map[string]struct {
@@ -30,19 +30,19 @@ func TestChanges(t *testing.T) {
 		},
 		"OtherValue": {
 			reason: "A parameter with another value is set, and nothing else.",
-			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
 				"postgresql":{"parameters":{"work_mem":"4MB"}}}`,
 			want: map[string]any{"postgresql": map[string]any{"parameters": map[string]any{"work_mem": "16MB"}}},
 		},
 		"Removed": {
 			reason: "A parameter that the claim no longer has goes back to PostgreSQL's own value.",
-			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
 				"postgresql":{"parameters":{"work_mem":"16MB","jit":"off"}}}`,
 			want: map[string]any{"postgresql": map[string]any{"parameters": map[string]any{"jit": nil}}},
 		},
 		"Timing": {
 			reason: "Timing that somebody changed by hand is set back.",
-			current: `{"ttl":90,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+			current: `{"ttl":90,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
 				"postgresql":{"parameters":{"work_mem":"16MB"}}}`,
 			want: map[string]any{"ttl": 20},
 		},

@@ -40,6 +40,9 @@ type Settings struct {
 	// DataDirectory of PostgreSQL.
 	DataDirectory string
 
+	// Behind says that the instance lacks the cluster's last timeline. It takes no part in elections.
+	Behind bool
+
 	// Passwords of the system's own users.
 	ReplicationPassword string
 	RewindPassword      string
@@ -60,6 +63,7 @@ func Render(s Settings) ([]byte, error) {
 	raw, err := yaml.Marshal(map[string]any{
 		"scope": s.Scope,
 		"name":  s.Pod,
+		"tags":  map[string]bool{"nofailover": s.Behind},
 		"restapi": map[string]any{
 			"listen":          "0.0.0.0:" + strconv.Itoa(instance.PortPatroni),
 			"connect_address": s.host() + ":" + strconv.Itoa(instance.PortPatroni),

@@ -43,6 +43,7 @@ const (
 // follow makes the agent look at once when the leader is another one, and welcomes the promotion of its own instance, or lets it
 // receive WAL from another one without delay.
 func (a *Agent) follow(ctx context.Context, leader string) {
+	a.led.Store(leader != "")
 	a.lookAtOnce()
 	switch {
 	case leader == "":

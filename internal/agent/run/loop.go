@@ -89,6 +89,7 @@ type loop struct {
 	woken      time.Time // When Patroni was made to look.
 
 	noFailover bool // What Patroni was told last of whether standbys take over by themselves.
+	behind     bool // What Patroni was told last of whether this instance lacks the cluster's last timeline.
 	entitled   bool // This instance is named as the one that may be promoted where they do not.
 
 	internalSet bool // The passwords of the system's own users are those that are mounted.
@@ -125,9 +126,9 @@ func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, archivist *arc
 // turn looks, acts, and reports.
 func (l *loop) turn(ctx context.Context) {
 	config := l.current()
-	l.complain("Patroni's configuration", l.keepPatroniConfig(config))
 	l.supervisor.Look()
 	member := l.observe(ctx)
+	l.complain("Patroni's configuration", l.keepPatroniConfig(ctx, config, member))
 	l.noteHealth(member)
 	l.lookAtVolume(ctx, config)
 	l.lookAtMounts(ctx, config)
@@ -314,16 +315,33 @@ func (l *loop) entitle(ctx context.Context) error {
 	return l.kube.Entitle(ctx, l.env.Pod)
 }
 
-// keepPatroniConfig lets Patroni know whether standbys take over by themselves.
-func (l *loop) keepPatroniConfig(config instance.Config) error {
-	if config.Health.NoFailover == l.noFailover {
-		return nil
-	}
-	if err := l.writePatroniConfig(l.volume); err != nil {
+// keepPatroniConfig lets Patroni know whether standbys take over by themselves, and whether this instance may.
+func (l *loop) keepPatroniConfig(ctx context.Context, config instance.Config, member *patroni.Member) error {
+	behind, err := l.isBehind(ctx, member)
+	if err != nil || config.Health.NoFailover == l.noFailover && behind == l.behind {
 		return err
 	}
-	l.noFailover = config.Health.NoFailover
+	if err := l.writePatroniConfig(l.volume, behind); err != nil {
+		return err
+	}
+	if behind {
+		l.log.Warn("This instance takes no part in elections: it lacks the cluster's last timeline", "timeline", member.Timeline)
+	}
+	l.noFailover, l.behind = config.Health.NoFailover, behind
 	return l.supervisor.Reload()
+}
+
+// isBehind says whether this instance lacks the cluster's last timeline, which matters once nobody is primary: a crashed primary that has
+// not followed the next one yet may have more WAL than who has, and those would wait for it. The API server is not asked while all is well.
+func (l *loop) isBehind(ctx context.Context, member *patroni.Member) (bool, error) {
+	if member == nil || member.Timeline == 0 || l.led.Load() && !l.behind {
+		return l.behind, nil
+	}
+	last, err := l.kube.LastTimeline(ctx)
+	if err != nil {
+		return l.behind, err
+	}
+	return !member.IsPrimary() && member.Timeline < last, nil
 }
 
 // keepLedger begins the cluster's record of operations when there is none of this database.

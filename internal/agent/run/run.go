@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -61,6 +62,9 @@ type Agent struct {
 	// incarnation is the one that this Pod was made for. Nil for the one that the cluster was born with.
 	incarnation *instance.Incarnation
 
+	// led says that an instance has the leader lock, as far as this one knows.
+	led atomic.Bool
+
 	mu     sync.Mutex
 	config instance.Config
 	wake   chan struct{}
@@ -110,7 +114,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.writePatroniConfig(vol); err != nil {
+	if err := a.writePatroniConfig(vol, false); err != nil {
 		return err
 	}
 	go a.kube.WatchConfig(ctx, a.log, a.change)
@@ -206,7 +210,7 @@ func (a *Agent) reportStarting(ctx context.Context, incidents ...instance.Incide
 	}
 }
 
-func (a *Agent) writePatroniConfig(vol *volume.Volume) error {
+func (a *Agent) writePatroniConfig(vol *volume.Volume, behind bool) error {
 	replication, err := readSecret(instance.FolderCredentials, instance.KeyReplicationPassword)
 	if err != nil {
 		return err
@@ -217,7 +221,7 @@ func (a *Agent) writePatroniConfig(vol *volume.Volume) error {
 	}
 	rendered, err := patroni.Render(patroni.Settings{
 		Config: a.current(), Scope: a.cluster.Scope(), Pod: a.env.Pod, Namespace: a.env.Namespace, PodIP: a.env.PodIP,
-		DataDirectory: vol.DataDirectory(), ReplicationPassword: replication, RewindPassword: rewind,
+		DataDirectory: vol.DataDirectory(), Behind: behind, ReplicationPassword: replication, RewindPassword: rewind,
 	})
 	if err != nil {
 		return err

@@ -79,6 +79,28 @@ func TestStalls(t *testing.T) {
 	w.check()
 }
 
+// TestSecondCrash kills the primary, and then the next one, before the first has followed that: what was acknowledged in between is on the
+// third instance, and the first one, which has more WAL and an older timeline, must not be the primary again.
+func TestSecondCrash(t *testing.T) {
+	t.Parallel()
+	d := newScene(t).create("twice", clusterSpec("17", 2))
+	w := d.write()
+	for after := 3 * time.Second; after < 6*time.Second; after += 500 * time.Millisecond {
+		since, first := time.Now(), d.waitPrimary("")
+		d.mustInInstance(first, killPostmaster)
+		killed := time.Now()
+		d.waitLabelled(first)
+		second := d.labelled()[0]
+		time.Sleep(time.Until(killed.Add(after)))
+		d.mustInInstance(second, killPostmaster)
+		w.waitWriting()
+		d.waitRollout(v1alpha1.RolloutComplete)
+		t.Logf("%s is killed, and %s later %s: %s is the primary, and no row was acknowledged for %s", first, after, second, d.waitPrimary(""), w.gap(since))
+	}
+	d.checkWhole(3)
+	w.check()
+}
+
 // TestNoAutoFailover shows that with enableAutoFailover: false a primary that failed is started again in place, that nobody
 // takes over from one that is lost, and that a Failover makes somebody. It disturbs every other test, so it runs alone.
 func TestNoAutoFailover(t *testing.T) {

@@ -1,0 +1,52 @@
+package kube
+
+import "testing"
+
+func TestLastTimeline(t *testing.T) {
+	type want struct {
+		timeline int
+		err      bool
+	}
+	cases := map[string]struct {
+		reason  string
+		history string
+		want    want
+	}{
+		"None": {
+			reason: "Patroni has written none before the first primary has looked.",
+		},
+		"First": {
+			reason:  "No timeline has ended.",
+			history: "[]",
+			want:    want{timeline: 1},
+		},
+		"Promoted": {
+			reason:  "The last is the one after the last that ended.",
+			history: `[[1,989855904,"no recovery target specified","2026-11-28T14:55:26.114902+00:00","source-1"],[2,989855999,"no recovery target specified"]]`,
+			want:    want{timeline: 3},
+		},
+		"Text": {
+			reason:  "What is not understood is no timeline.",
+			history: `[["1"]]`,
+			want:    want{err: true},
+		},
+		"Empty": {
+			reason:  "What is not understood is no timeline.",
+			history: `[[]]`,
+			want:    want{err: true},
+		},
+		"Broken": {
+			reason:  "What is not understood is no timeline.",
+			history: `[`,
+			want:    want{err: true},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := lastTimeline(tc.history)
+			if got != tc.want.timeline || (err != nil) != tc.want.err {
+				t.Errorf("\n%s\nlastTimeline(%q): got %d, %v", tc.reason, tc.history, got, err)
+			}
+		})
+	}
+}
