@@ -324,7 +324,7 @@ func (l *loop) keepPatroniConfig(ctx context.Context, config instance.Config, me
 	if err := l.writePatroniConfig(l.volume, behind); err != nil {
 		return err
 	}
-	if behind {
+	if behind && !l.behind {
 		l.log.Warn("This instance takes no part in elections: it lacks the cluster's last timeline", "timeline", member.Timeline)
 	}
 	l.noFailover, l.behind = config.Health.NoFailover, behind
@@ -452,8 +452,8 @@ func (l *loop) setInternal(ctx context.Context) error {
 	return nil
 }
 
-// serveCertificate makes PostgreSQL and Patroni load a certificate that was renewed. Not another one: Patroni sees nothing of its cluster for
-// a second after it was told to.
+// serveCertificate makes PostgreSQL and Patroni load a certificate that was renewed, and not the one that they have: Patroni sees nothing
+// of its cluster for a second after it was told to.
 func (l *loop) serveCertificate(ctx context.Context) error {
 	mounted, err := mountedCertificate()
 	if err != nil {
