@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,9 @@ func restartDelays() []time.Duration {
 
 // calm is how long Patroni must have run for its next end to count as the first.
 const calm = time.Minute
+
+// tellingTime is how long Gone may take at the end of the container.
+const tellingTime = 5 * time.Second
 
 // A Supervisor runs one command for as long as the container lives.
 type Supervisor struct {
@@ -50,6 +54,9 @@ type Supervisor struct {
 	mu    sync.Mutex
 	child int
 
+	// told has a value once Gone has returned.
+	told chan struct{}
+
 	// known is the postmaster that was seen last: one that ends in order takes its file away first.
 	known atomic.Int64
 }
@@ -58,6 +65,7 @@ type Supervisor struct {
 // command to end, which stops PostgreSQL in an orderly way, and kills what is left after the given patience.
 func (s *Supervisor) Run(ctx context.Context, patience time.Duration) error {
 	ended := make(chan struct{}, 1)
+	s.told = make(chan struct{}, 1)
 	go s.reap(ended)
 
 	for attempt := 0; ; attempt++ {
@@ -76,7 +84,7 @@ func (s *Supervisor) Run(ctx context.Context, patience time.Duration) error {
 		s.Log.Warn("Patroni ended; PostgreSQL stays as it is until Patroni is back or the fence closes", "startedAgainIn", delay.String())
 		select {
 		case <-ctx.Done():
-			return s.KillPostgreSQL()
+			return s.stopPostgreSQL(patience)
 		case <-time.After(delay):
 		}
 	}
@@ -156,7 +164,7 @@ func (s *Supervisor) shutDown(ended <-chan struct{}, patience time.Duration) err
 	child := s.child
 	s.mu.Unlock()
 	if child == 0 {
-		return s.KillPostgreSQL()
+		return s.stopPostgreSQL(patience)
 	}
 	if err := syscall.Kill(child, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("cannot ask Patroni to end: %w", err)
@@ -166,8 +174,40 @@ func (s *Supervisor) shutDown(ended <-chan struct{}, patience time.Duration) err
 		s.Log.Warn("Patroni did not end in time", "patience", patience.String())
 		return errors.Join(kill(child), s.KillPostgreSQL())
 	case <-ended:
+		return s.stopPostgreSQL(patience)
+	}
+}
+
+// stopPostgreSQL ends a PostgreSQL in order that Patroni has left, because it was not there or had just been started when the container was
+// to end, and waits until Gone has returned. What is left after the given patience is killed.
+func (s *Supervisor) stopPostgreSQL(patience time.Duration) error {
+	pids, err := s.postgres()
+	if err != nil {
+		return err
+	}
+	postmaster := s.postmaster()
+	if !slices.Contains(pids, postmaster) {
 		return s.KillPostgreSQL()
 	}
+	s.Log.Warn("Patroni has ended and PostgreSQL has not: it is asked to end in order", "pid", postmaster)
+	select {
+	case <-s.told: // Of an earlier end.
+	default:
+	}
+	if err := syscall.Kill(postmaster, syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("cannot ask PostgreSQL to end: %w", err)
+	}
+	for since := time.Now(); !s.gone() && time.Since(since) < patience; {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := s.KillPostgreSQL(); err != nil {
+		return err
+	}
+	select {
+	case <-s.told:
+	case <-time.After(tellingTime):
+	}
+	return nil
 }
 
 // isChild says whether a process that ended was the command, which then has none.
@@ -203,12 +243,20 @@ func (s *Supervisor) reap(ended chan<- struct{}) {
 			died, crashed = time.Now(), abrupt
 		}
 		if !died.IsZero() && s.gone() {
-			go s.Gone(died, crashed)
+			go s.tell(died, crashed)
 			died = time.Time{}
 		}
 		if s.isChild(pid) {
 			ended <- struct{}{}
 		}
+	}
+}
+
+func (s *Supervisor) tell(died time.Time, crashed bool) {
+	s.Gone(died, crashed)
+	select {
+	case s.told <- struct{}{}:
+	default:
 	}
 }
 

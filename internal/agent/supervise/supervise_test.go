@@ -61,7 +61,7 @@ func start(t *testing.T, script string) *instance {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	i.stop = cancel
-	go func() { i.ended <- i.Supervisor.Run(ctx, time.Second) }()
+	go func() { i.ended <- i.Supervisor.Run(ctx, 2*limit) }()
 	t.Cleanup(func() {
 		cancel()
 		_ = i.KillPatroni()
@@ -70,8 +70,9 @@ func start(t *testing.T, script string) *instance {
 	return i
 }
 
-// A postmaster with a backend of its own session, as pg_ctl starts it: the backend survives the postmaster.
-const startPostgreSQL = `./postgres 1000 & echo $! >postmaster.pid; ./postgres 1000 & wait`
+// A postmaster with a backend of its own session, as pg_ctl starts it: the backend survives the postmaster. The shell lets what runs in the
+// background ignore the signal that asks a postmaster to end.
+const startPostgreSQL = `env --default-signal=INT ./postgres 1000 & echo $! >postmaster.pid; ./postgres 1000 & wait`
 
 func (i *instance) eventually(what string, check func() bool) {
 	i.Helper()
@@ -159,5 +160,33 @@ func TestSupervisor(t *testing.T) {
 		}
 	case <-time.After(limit):
 		t.Fatal("the Supervisor does not end")
+	}
+}
+
+// TestEndWithoutPatroni lets the container end while Patroni is not there: PostgreSQL is asked to end all the same, and what is to be done
+// after its end is done before the container's.
+func TestEndWithoutPatroni(t *testing.T) {
+	if !inOwnProcess(t) {
+		return
+	}
+	i := start(t, `[ -s postmaster.pid ] || { env --default-signal=INT ./postgres 1000 & echo $! >postmaster.pid; }; exec sleep 1000`)
+	i.eventually("PostgreSQL runs", func() bool { return i.running() == 1 })
+	for starts := range 2 { // It is started again at once, and then after a second.
+		i.eventually("Patroni runs", func() bool { return i.starts() == starts+1 })
+		if err := i.KillPatroni(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i.stop()
+	select {
+	case err := <-i.ended:
+		if err != nil {
+			t.Errorf("Run(...) = %v", err)
+		}
+	case <-time.After(limit):
+		t.Fatal("the Supervisor does not end: PostgreSQL was not asked to")
+	}
+	if len(i.died) != 1 || i.running() != 0 {
+		t.Errorf("the Supervisor has ended, %d were told of PostgreSQL's end, and %d of its processes are left", len(i.died), i.running())
 	}
 }
