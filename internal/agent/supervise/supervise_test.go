@@ -116,6 +116,20 @@ func inOwnProcess(t *testing.T) bool {
 	return false
 }
 
+// end lets the container end, which must not take as long as the patience with PostgreSQL.
+func (i *instance) end() {
+	i.Helper()
+	i.stop()
+	select {
+	case err := <-i.ended:
+		if err != nil {
+			i.Errorf("Run(...) = %v", err)
+		}
+	case <-time.After(limit):
+		i.Fatal("the Supervisor does not end: PostgreSQL was not asked to, or does not obey")
+	}
+}
+
 // TestSupervisor shows what becomes of the processes when Patroni and the postmaster are killed.
 func TestSupervisor(t *testing.T) {
 	if !inOwnProcess(t) {
@@ -152,15 +166,7 @@ func TestSupervisor(t *testing.T) {
 	}
 
 	t.Log("The end")
-	i.stop()
-	select {
-	case err := <-i.ended:
-		if err != nil {
-			t.Errorf("Run(...) = %v", err)
-		}
-	case <-time.After(limit):
-		t.Fatal("the Supervisor does not end")
-	}
+	i.end()
 }
 
 // TestEndWithoutPatroni lets the container end while Patroni is not there: PostgreSQL is asked to end all the same, and what is to be done
@@ -177,15 +183,7 @@ func TestEndWithoutPatroni(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	i.stop()
-	select {
-	case err := <-i.ended:
-		if err != nil {
-			t.Errorf("Run(...) = %v", err)
-		}
-	case <-time.After(limit):
-		t.Fatal("the Supervisor does not end: PostgreSQL was not asked to")
-	}
+	i.end()
 	if len(i.died) != 1 || i.running() != 0 {
 		t.Errorf("the Supervisor has ended, %d were told of PostgreSQL's end, and %d of its processes are left", len(i.died), i.running())
 	}
