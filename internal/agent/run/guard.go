@@ -20,8 +20,8 @@ const (
 	// fence would have to close.
 	standbyTick = 5 * time.Second
 
-	// pauses is how many of its own pauses Patroni may not reach its store before it is woken.
-	pauses = 2
+	// missedPauses is how many of its own pauses Patroni may not reach its store before it is woken.
+	missedPauses = 2
 
 	// patroniPatience is how long a Patroni may not reach its store, and its loop not run, before it is started again.
 	patroniPatience = 30 * time.Second
@@ -96,7 +96,7 @@ func (g *guard) look(ctx context.Context, ending bool) {
 // the wall clock, so that it sleeps for as long as that was set back, until somebody wakes it.
 func (g *guard) rousePatroni(ctx context.Context) {
 	config, silence := g.config(), time.Since(g.heard)
-	if silence < time.Duration(pauses*config.Patroni.LoopWait)*time.Second {
+	if silence < time.Duration(missedPauses*config.Patroni.LoopWait)*time.Second {
 		return
 	}
 	if silence < patroniPatience || g.patroni.Alive(ctx) {

@@ -55,6 +55,7 @@ const (
 const (
 	incidentFenced      = "PrimaryFenced"
 	incidentDiskFilling = "DataDiskFilling"
+	incidentBehind      = "TimelineMissing"
 )
 
 // errNotBorn says that the database did not answer yet.
@@ -324,10 +325,12 @@ func (l *loop) keepPatroniConfig(ctx context.Context, config instance.Config, me
 	if err := l.writePatroniConfig(l.volume, behind); err != nil {
 		return err
 	}
-	if behind && !l.behind {
-		l.log.Warn("This instance takes no part in elections: it lacks the cluster's last timeline", "timeline", member.Timeline)
-	}
 	l.noFailover, l.behind = config.Health.NoFailover, behind
+	l.incidents.clear(incidentBehind)
+	if behind {
+		l.incidents.raise(incidentBehind, "The instance has not followed the last primary, so that it may lack transactions that were acknowledged, and it does not become the primary. It follows the next one by itself. While there is none, bring the other instances back, above all the last primary.", time.Now())
+		l.log.Warn("This instance takes no part in elections: it lacks the cluster's last timeline")
+	}
 	return l.supervisor.Reload()
 }
 
@@ -341,7 +344,12 @@ func (l *loop) isBehind(ctx context.Context, member *patroni.Member) (bool, erro
 	if err != nil {
 		return l.behind, err
 	}
-	return !member.IsPrimary() && member.Timeline < last, nil
+	return lacks(*member, last), nil
+}
+
+// lacks says whether an instance has not followed the primary of a timeline. One that is a primary may be about to begin the next.
+func lacks(member patroni.Member, timeline int) bool {
+	return !member.IsPrimary() && member.Timeline < timeline
 }
 
 // keepLedger begins the cluster's record of operations when there is none of this database.

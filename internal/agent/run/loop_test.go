@@ -115,3 +115,40 @@ func TestRoleLabel(t *testing.T) {
 		})
 	}
 }
+
+func TestLacks(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		member   patroni.Member
+		timeline int
+		want     bool
+	}{
+		"Followed": {
+			reason:   "It has what the last primary wrote, as far as it was confirmed.",
+			member:   patroni.Member{Role: "replica", Timeline: 16},
+			timeline: 16,
+		},
+		"CrashedBefore": {
+			reason:   "Another one was promoted after it had crashed.",
+			member:   patroni.Member{Role: "replica", Timeline: 15},
+			timeline: 16,
+			want:     true,
+		},
+		"Primary": {
+			reason:   "A primary is not taken out of an election that it has won.",
+			member:   patroni.Member{Role: "primary", Timeline: 15},
+			timeline: 16,
+		},
+		"NoHistory": {
+			reason: "A cluster that has just been born has none.",
+			member: patroni.Member{Role: "replica", Timeline: 1},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := lacks(tc.member, tc.timeline); got != tc.want {
+				t.Errorf("\n%s\nlacks(%+v, %d) = %t, want %t", tc.reason, tc.member, tc.timeline, got, tc.want)
+			}
+		})
+	}
+}

@@ -62,7 +62,8 @@ type Supervisor struct {
 }
 
 // Run starts the command, starts it again whenever it ends, and reaps all orphans, until the context ends. Then it asks the
-// command to end, which stops PostgreSQL in an orderly way, and kills what is left after the given patience.
+// command to end, which stops PostgreSQL in an orderly way, or does so itself where the command has ended before. Either may take the given
+// patience, and what is left then is killed.
 func (s *Supervisor) Run(ctx context.Context, patience time.Duration) error {
 	ended := make(chan struct{}, 1)
 	s.told = make(chan struct{}, 1)
