@@ -32,8 +32,9 @@ const watchRetry = 2 * time.Second
 // annotationInitialize is where Patroni writes down the database's identifier: empty while the database is being made.
 const annotationInitialize = "initialize"
 
-// Annotations of Patroni's ConfigMap of the leader, the one with which a composite calls all of them its own, and the one that
-// names who may be promoted where standbys do not take over by themselves.
+// Annotations of Patroni's ConfigMap of the leader, the one with which a composite calls all of them its own, the one that
+// names who may be promoted where standbys do not take over by themselves, and the one that names who may be though it may lack
+// commits, and until when.
 const (
 	annotationLeader      = "leader"
 	annotationRenewTime   = "renewTime"
@@ -41,6 +42,7 @@ const (
 	annotationTransitions = "transitions"
 	annotationOwner       = "xdbcluster.io/owner"
 	annotationEntitled    = "xdbcluster.io/entitled"
+	annotationAdmitted    = "xdbcluster.io/admitted"
 )
 
 // ErrCannotGrow says that the storage class refuses to grow a volume.

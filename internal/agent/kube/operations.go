@@ -93,6 +93,15 @@ type Lock struct {
 
 	// Entitled is who may be promoted where standbys do not take over by themselves: the last primary, or who was to follow it.
 	Entitled string
+
+	// Admitted is who may be promoted until AdmittedUntil though it may lack commits of a later timeline: a Failover says so.
+	Admitted      string
+	AdmittedUntil time.Time
+}
+
+// Admits says whether an instance may be promoted though it may lack commits of a later timeline.
+func (l Lock) Admits(pod string, now time.Time) bool {
+	return l.Admitted == pod && now.Before(l.AdmittedUntil)
 }
 
 // Lock reads Patroni's leader lock.
@@ -109,6 +118,9 @@ func (c *Client) Lock(ctx context.Context) (Lock, error) {
 	seconds, _ := strconv.Atoi(m.Annotations[annotationTTL])
 	lock.TTL = time.Duration(seconds) * time.Second
 	lock.Renewed, _ = time.Parse(time.RFC3339, m.Annotations[annotationRenewTime])
+	admitted, until, _ := strings.Cut(m.Annotations[annotationAdmitted], " ")
+	lock.Admitted = admitted
+	lock.AdmittedUntil, _ = time.Parse(time.RFC3339, until)
 	return lock, nil
 }
 
@@ -147,11 +159,18 @@ func lastTimeline(history string) (int, error) {
 	return int(number) + 1, nil
 }
 
-// Entitle names the instance that may be promoted where standbys do not take over by themselves.
+// Entitle names the instance that may be promoted where standbys do not take over by themselves. Nobody is admitted any more.
 func (c *Client) Entitle(ctx context.Context, pod string) error {
-	return c.patchConfigMap(ctx, c.cluster.PatroniLeader(), map[string]any{"metadata": map[string]any{
-		"annotations": map[string]any{annotationEntitled: pod},
-	}})
+	return c.annotateLeader(ctx, map[string]any{annotationEntitled: pod, annotationAdmitted: nil})
+}
+
+// Admit names the instance that may be promoted until then though it may lack commits of a later timeline.
+func (c *Client) Admit(ctx context.Context, pod string, until time.Time) error {
+	return c.annotateLeader(ctx, map[string]any{annotationEntitled: pod, annotationAdmitted: pod + " " + until.UTC().Format(time.RFC3339)})
+}
+
+func (c *Client) annotateLeader(ctx context.Context, annotations map[string]any) error {
+	return c.patchConfigMap(ctx, c.cluster.PatroniLeader(), map[string]any{"metadata": map[string]any{"annotations": annotations}})
 }
 
 // A Sync is what Patroni knows of which instances have every commit. Where replication is asynchronous it is empty.

@@ -1,6 +1,9 @@
 package kube
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestLastTimeline(t *testing.T) {
 	type want struct {
@@ -46,6 +49,39 @@ func TestLastTimeline(t *testing.T) {
 			got, err := lastTimeline(tc.history)
 			if got != tc.want.timeline || (err != nil) != tc.want.err {
 				t.Errorf("\n%s\nlastTimeline(%q): got %d, %v", tc.reason, tc.history, got, err)
+			}
+		})
+	}
+}
+
+func TestAdmits(t *testing.T) {
+	now := time.Date(2026, 11, 28, 17, 0, 0, 0, time.UTC)
+	cases := map[string]struct {
+		reason string
+		lock   Lock
+		want   bool
+	}{
+		"Named": {
+			reason: "A Failover has named it.",
+			lock:   Lock{Admitted: "a-1", AdmittedUntil: now.Add(time.Second)},
+			want:   true,
+		},
+		"TooLate": {
+			reason: "What a Failover could not do in its time is not done later.",
+			lock:   Lock{Admitted: "a-1", AdmittedUntil: now},
+		},
+		"Another": {
+			reason: "Another instance is named.",
+			lock:   Lock{Admitted: "a-2", AdmittedUntil: now.Add(time.Second)},
+		},
+		"Nobody": {
+			reason: "No Failover goes on.",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := tc.lock.Admits("a-1", now); got != tc.want {
+				t.Errorf("\n%s\nAdmits(a-1) of %+v = %t, want %t", tc.reason, tc.lock, got, tc.want)
 			}
 		})
 	}

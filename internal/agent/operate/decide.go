@@ -29,6 +29,9 @@ type view struct {
 	Lock kube.Lock
 	Sync kube.Sync
 
+	// Timeline is the last one that Patroni has written down. Zero when it has none.
+	Timeline int
+
 	// Synchronous says that commits are to wait for standbys.
 	Synchronous bool
 
@@ -216,6 +219,9 @@ func (v view) hasEverything(candidate string) bool {
 
 // bound says how much an instance may lack of what the last primary acknowledged.
 func (v view) bound(candidate string) string {
+	if own := v.Members[candidate].Timeline; own < v.Timeline {
+		return fmt.Sprintf("%s has timeline %d and has not followed the last primary, which had timeline %d: it lacks all that was acknowledged since that was promoted", candidate, own, v.Timeline)
+	}
 	known := behind(v.Lock.Position, v.Members[candidate].Position)
 	text := fmt.Sprintf("%s lacks %d bytes of the WAL that the last primary is known to have written", candidate, known)
 	if v.Lock.Renewed.IsZero() {

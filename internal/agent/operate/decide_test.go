@@ -125,6 +125,11 @@ func TestDecide(t *testing.T) {
 			args:   args{withLoss, with(with(with(well(), gone("a-0")), gone("a-2")), unlocked)},
 			want:   want{Action: failOver, Candidate: "a-1", DataLoss: "a-1 lacks 10 bytes of the WAL that the last primary is known to have written, and what it wrote after that"},
 		},
+		"FailoverToOneThatHasNotFollowed": {
+			reason: "How much WAL it has says nothing: it is of an older timeline.",
+			args:   args{withLoss, with(with(with(well(), gone("a-0")), gone("a-2")), func(v *view) { unlocked(v); v.Timeline = 4 })},
+			want:   want{Action: failOver, Candidate: "a-1", DataLoss: "a-1 has timeline 3 and has not followed the last primary, which had timeline 4: it lacks all that was acknowledged since that was promoted"},
+		},
 		"FailoverAfterThePrimaryWentOnAlone": {
 			reason: "A primary that could not wait for anybody acknowledged what nobody else has.",
 			args:   args{failover, with(with(with(well(), gone("a-0")), unlocked), func(v *view) { v.Sync.Standbys = nil })},

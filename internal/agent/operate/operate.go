@@ -214,8 +214,8 @@ func (o *Operator) patiently(d decision, now time.Time) decision {
 
 // act asks Patroni, writes through the Service meanwhile to measure the pause, and returns what became of it.
 func (o *Operator) act(ctx context.Context, d decision, intent instance.OperationReport) instance.OperationReport {
-	if err := o.kube.Entitle(ctx, d.Candidate); err != nil {
-		o.log.Warn("Cannot name who may be promoted; it matters only where standbys do not take over by themselves", "error", err.Error())
+	if err := o.permit(ctx, d); err != nil {
+		o.log.Warn("Cannot name who may be promoted; it matters only where standbys do not take over by themselves, or where the candidate lacks a timeline", "error", err.Error())
 	}
 	writer := o.startWriter(ctx)
 	if d.Action == switchOver {
@@ -227,7 +227,7 @@ func (o *Operator) act(ctx context.Context, d decision, intent instance.Operatio
 			answered <- patroni.At(o.host(intent.OldPrimary)).SwitchOver(ctx, intent.OldPrimary, d.Candidate)
 			return
 		}
-		answered <- patroni.At(o.host(d.Candidate)).FailOver(ctx, d.Candidate)
+		answered <- o.failOver(ctx, d.Candidate)
 	}()
 	over := false
 	report := o.await(ctx, intent, func() bool {
@@ -251,6 +251,26 @@ func (o *Operator) act(ctx context.Context, d decision, intent instance.Operatio
 		o.log.Warn("Cannot name the old primary as the one that may be promoted; it does so itself", "error", err.Error())
 	}
 	return report
+}
+
+// permit names who may be promoted. Who is promoted without a primary is proven to have every commit, or is to be promoted though it may
+// lack some: the instance itself cannot know.
+func (o *Operator) permit(ctx context.Context, d decision) error {
+	if d.Action == failOver {
+		return o.kube.Admit(ctx, d.Candidate, time.Now().Add(limit))
+	}
+	return o.kube.Entitle(ctx, d.Candidate)
+}
+
+// failOver lets Patroni promote an instance. While that lacks a timeline Patroni refuses, until its agent has seen that it is permitted.
+func (o *Operator) failOver(ctx context.Context, candidate string) error {
+	for deadline := time.Now().Add(calm); ; {
+		err := patroni.At(o.host(candidate)).FailOver(ctx, candidate)
+		if !errors.Is(err, patroni.ErrNotPossible) || time.Now().After(deadline) || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(hurriedTick)
+	}
 }
 
 // await returns what became of an operation that was begun. It looks until that is clear, or until the deadline; while
@@ -369,10 +389,11 @@ func (o *Operator) awaitFollowers(ctx context.Context, primary string) {
 func (o *Operator) look(ctx context.Context) (view, error) {
 	lock, errLock := o.kube.Lock(ctx)
 	state, errSync := o.kube.Sync(ctx)
-	if err := errors.Join(errLock, errSync); err != nil {
+	last, errLast := o.kube.LastTimeline(ctx)
+	if err := errors.Join(errLock, errSync, errLast); err != nil {
 		return view{}, err
 	}
-	v := view{Lock: o.held(lock, time.Now()), Sync: state, Members: o.members(ctx)}
+	v := view{Lock: o.held(lock, time.Now()), Sync: state, Timeline: last, Members: o.members(ctx)}
 	o.known = slices.Collect(maps.Keys(v.Members))
 	if primary := lastPrimary(v); primary != "" && !slices.Contains(o.known, primary) {
 		o.known = append(o.known, primary)

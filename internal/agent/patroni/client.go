@@ -37,7 +37,11 @@ type Member struct {
 	SystemIdentifier string `json:"database_system_identifier"`
 	StoreLastSeen    int64  `json:"dcs_last_seen"`
 	FailsafeActive   bool   `json:"failsafe_mode_is_active"`
-	XLog             XLog   `json:"xlog"`
+
+	// Unlocked says that nobody has the leader lock, or that it has run out.
+	Unlocked bool `json:"cluster_unlocked"`
+
+	XLog XLog `json:"xlog"`
 
 	// Replication are the standbys that a primary sends its WAL to.
 	Replication []Follower `json:"replication"`
@@ -116,6 +120,9 @@ func (c Client) SwitchOver(ctx context.Context, primary, candidate string) error
 	return c.do(ctx, http.MethodPost, "/switchover", map[string]any{"leader": primary, "candidate": candidate}, nil, switchoverTimeout)
 }
 
+// ErrNotPossible says that Patroni refused a request as things are now.
+var ErrNotPossible = errors.New("Patroni refuses") //nolint:staticcheck // A name.
+
 // FailOver makes an instance the primary. Unlike SwitchOver it asks nobody whether that would lose a commit.
 func (c Client) FailOver(ctx context.Context, candidate string) error {
 	return c.do(ctx, http.MethodPost, "/failover", map[string]any{"candidate": candidate}, nil, switchoverTimeout)
@@ -160,6 +167,9 @@ func (c Client) address() string {
 func decode(rsp *http.Response, raw []byte, answer any) error {
 	if answer != nil && json.Unmarshal(raw, answer) == nil {
 		return nil
+	}
+	if rsp.StatusCode == http.StatusPreconditionFailed {
+		return fmt.Errorf("%w: %s", ErrNotPossible, bytes.TrimSpace(raw))
 	}
 	if rsp.StatusCode != http.StatusOK {
 		return fmt.Errorf("Patroni answers %s: %s", rsp.Status, bytes.TrimSpace(raw)) //nolint:staticcheck // A name.

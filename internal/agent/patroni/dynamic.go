@@ -22,6 +22,7 @@ func dynamic(c instance.Config) map[string]any {
 		"synchronous_mode":        synchronousMode(c),
 		"synchronous_mode_strict": c.Synchronous == synchronyRequired,
 		"primary_start_timeout":   primaryStartTimeout(c),
+		"maximum_lag_on_failover": maximumLag(c),
 		// A crashed primary that has not followed the next one yet can have more WAL than who has, and lacks what was acknowledged since.
 		"check_timeline": true,
 		"postgresql": map[string]any{
@@ -60,6 +61,23 @@ func primaryStartTimeout(c instance.Config) int {
 		return restartInPlace
 	}
 	return 0
+}
+
+const (
+	// tolerableLag is how many bytes a standby may lack of what the primary wrote down last, where commits do not wait: Patroni's default.
+	tolerableLag = 1 << 20
+
+	// anyLag is more than there can be.
+	anyLag = 1 << 50
+)
+
+// maximumLag lets the sync state alone say who has every commit, where there is one. How far a standby is behind says nothing then: the
+// primary writes down where its WAL is, which may be full of what was never acknowledged, or of an older timeline.
+func maximumLag(c instance.Config) int {
+	if c.Synchronous == synchronyOff {
+		return tolerableLag
+	}
+	return anyLag
 }
 
 // archiveTimeout is after how long PostgreSQL ends a segment, full or not. That a change is in the archive after a minute at most

@@ -15,7 +15,7 @@ func TestChanges(t *testing.T) {
 		Parameters: map[string]string{"work_mem": "16MB"},
 		Patroni:    instance.Patroni{TTL: 20, LoopWait: 5, RetryTimeout: 5},
 	}
-	const asWanted = `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+	const asWanted = `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,"maximum_lag_on_failover":1125899906842624,
 		"postgresql":{"use_slots":true,"use_pg_rewind":true,"parameters":{"work_mem":"16MB"}}}`
 
 	cases := map[string]struct {
@@ -30,19 +30,19 @@ func TestChanges(t *testing.T) {
 		},
 		"OtherValue": {
 			reason: "A parameter with another value is set, and nothing else.",
-			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,"maximum_lag_on_failover":1125899906842624,
 				"postgresql":{"parameters":{"work_mem":"4MB"}}}`,
 			want: map[string]any{"postgresql": map[string]any{"parameters": map[string]any{"work_mem": "16MB"}}},
 		},
 		"Removed": {
 			reason: "A parameter that the claim no longer has goes back to PostgreSQL's own value.",
-			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+			current: `{"ttl":20,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,"maximum_lag_on_failover":1125899906842624,
 				"postgresql":{"parameters":{"work_mem":"16MB","jit":"off"}}}`,
 			want: map[string]any{"postgresql": map[string]any{"parameters": map[string]any{"jit": nil}}},
 		},
 		"Timing": {
 			reason: "Timing that somebody changed by hand is set back.",
-			current: `{"ttl":90,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,
+			current: `{"ttl":90,"loop_wait":5,"retry_timeout":5,"failsafe_mode":true,"check_timeline":true,"synchronous_mode":"quorum","synchronous_mode_strict":false,"primary_start_timeout":0,"maximum_lag_on_failover":1125899906842624,
 				"postgresql":{"parameters":{"work_mem":"16MB"}}}`,
 			want: map[string]any{"ttl": 20},
 		},
@@ -100,5 +100,13 @@ func TestDurability(t *testing.T) {
 				t.Errorf("\n%s\ndynamic(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+func TestMaximumLag(t *testing.T) {
+	for synchronous, want := range map[string]int{"Preferred": anyLag, synchronyRequired: anyLag, synchronyOff: tolerableLag} {
+		if got := maximumLag(instance.Config{Synchronous: synchronous}); got != want {
+			t.Errorf("maximumLag of %s = %d, want %d: how far a standby is behind counts only where nothing else says what it lacks", synchronous, got, want)
+		}
 	}
 }

@@ -100,7 +100,7 @@ func (s Settings) host() string {
 }
 
 func (s Settings) postgresql() map[string]any {
-	settings := map[string]any{
+	return map[string]any{
 		"listen":               "0.0.0.0:" + strconv.Itoa(instance.PortPostgreSQL),
 		"connect_address":      s.host() + ":" + strconv.Itoa(instance.PortPostgreSQL),
 		"data_dir":             s.DataDirectory,
@@ -115,8 +115,10 @@ func (s Settings) postgresql() map[string]any {
 		},
 		// A standby is wanted now, not after the minutes over which a checkpoint is spread.
 		"basebackup": []any{map[string]string{"checkpoint": "fast"}},
-		"parameters": ownParameters(),
-		"pg_hba":     hostBasedAccess(),
+		// Patroni asks it of an instance that has won the leader lock, and gives the lock back when the answer is no.
+		"pre_promote": mayPromote,
+		"parameters":  ownParameters(),
+		"pg_hba":      hostBasedAccess(),
 		"pg_ident": []string{
 			"local postgres postgres",
 			"local postgres " + UserReplication,
@@ -124,11 +126,6 @@ func (s Settings) postgresql() map[string]any {
 			"local postgres " + UserMetrics,
 		},
 	}
-	if s.Config.Health.NoFailover {
-		// Patroni asks it of an instance that has won the leader lock, and gives the lock back when the answer is no.
-		settings["pre_promote"] = mayPromote
-	}
-	return settings
 }
 
 func (s Settings) remoteUser(name, password string) map[string]string {

@@ -97,24 +97,3 @@ func wakeStartup(ctx context.Context, condition string, arguments ...any) error 
 		return nil
 	})
 }
-
-// Replicates says whether the instance's data could be copied from a PostgreSQL: nil when it lets the user replicate.
-func (r Remote) Replicates(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	config, err := r.config()
-	if err != nil {
-		return err
-	}
-	config.RuntimeParams["replication"] = "true"
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	c, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return fmt.Errorf("cannot connect to %s for replication: %w", r.Host, err)
-	}
-	_, err = c.Exec(ctx, "IDENTIFY_SYSTEM")
-	if err = errors.Join(err, c.Close(ctx)); err != nil {
-		return fmt.Errorf("cannot replicate from %s: %w", r.Host, err)
-	}
-	return nil
-}

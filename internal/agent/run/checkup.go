@@ -126,7 +126,8 @@ func (c *checkup) copyable(ctx context.Context, primary string) error {
 	if err != nil {
 		return err
 	}
-	return postgres.Remote{Host: c.host(primary), User: patroni.UserReplication, Password: password}.Replicates(ctx)
+	_, err = postgres.Remote{Host: c.host(primary), User: patroni.UserReplication, Password: password}.Timeline(ctx)
+	return err
 }
 
 func (c *checkup) treat(ctx context.Context, remedy health.Remedy) {

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -313,20 +312,4 @@ func (a *Agent) heir(ctx context.Context, vol *volume.Volume, preferred string) 
 		a.log.Info("A standby is not seen to have the last record", "instance", candidate, "state", member.State, "received", member.XLog.Received, "last", last, "error", err)
 	}
 	return ""
-}
-
-// errNotEntitled says that this instance is not to take over by itself.
-var errNotEntitled = errors.New("availability.enableAutoFailover is false, and this instance was not the primary: it takes over when a Failover or a Switchover says so")
-
-// MayPromote says whether the instance may be promoted where standbys do not take over by themselves: it is the last primary,
-// or who was to follow that.
-func (a *Agent) MayPromote(ctx context.Context) error {
-	lock, err := a.kube.Lock(ctx)
-	if err != nil {
-		return err
-	}
-	if lock.Entitled != a.env.Pod {
-		return errNotEntitled
-	}
-	return nil
 }

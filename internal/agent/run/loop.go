@@ -89,9 +89,10 @@ type loop struct {
 	labelledAt time.Time
 	woken      time.Time // When Patroni was made to look.
 
-	noFailover bool // What Patroni was told last of whether standbys take over by themselves.
-	behind     bool // What Patroni was told last of whether this instance lacks the cluster's last timeline.
-	entitled   bool // This instance is named as the one that may be promoted where they do not.
+	noFailover bool      // What Patroni was told last of whether standbys take over by themselves.
+	behind     bool      // What Patroni was told last of whether this instance lacks the cluster's last timeline.
+	unledSince time.Time // Since when nobody has the leader lock. Zero while somebody does.
+	entitled   bool      // This instance is named as the one that may be promoted where they do not.
 
 	internalSet bool // The passwords of the system's own users are those that are mounted.
 
@@ -310,7 +311,7 @@ func (l *loop) own(ctx context.Context, config instance.Config) {
 // entitle names this instance as the one that may be promoted where standbys do not take over by themselves.
 func (l *loop) entitle(ctx context.Context) error {
 	lock, err := l.kube.Lock(ctx)
-	if err != nil || lock.Holder != l.env.Pod || lock.Entitled == l.env.Pod {
+	if err != nil || lock.Holder != l.env.Pod || lock.Entitled == l.env.Pod && lock.Admitted == "" {
 		return err
 	}
 	return l.kube.Entitle(ctx, l.env.Pod)
@@ -331,25 +332,10 @@ func (l *loop) keepPatroniConfig(ctx context.Context, config instance.Config, me
 		l.incidents.raise(incidentBehind, "The instance has not followed the last primary, so that it may lack transactions that were acknowledged, and it does not become the primary. It follows the next one by itself. While there is none, bring the other instances back, above all the last primary.", time.Now())
 		l.log.Warn("This instance takes no part in elections: it lacks the cluster's last timeline")
 	}
-	return l.supervisor.Reload()
-}
-
-// isBehind says whether this instance lacks the cluster's last timeline, which matters once nobody is primary: a crashed primary that has
-// not followed the next one yet may have more WAL than who has, and those would wait for it. The API server is not asked while all is well.
-func (l *loop) isBehind(ctx context.Context, member *patroni.Member) (bool, error) {
-	if member == nil || member.Timeline == 0 || l.led.Load() && !l.behind {
-		return l.behind, nil
+	if err := l.supervisor.Reload(); err != nil {
+		return err
 	}
-	last, err := l.kube.LastTimeline(ctx)
-	if err != nil {
-		return l.behind, err
-	}
-	return lacks(*member, last), nil
-}
-
-// lacks says whether an instance has not followed the primary of a timeline. One that is a primary may be about to begin the next.
-func lacks(member patroni.Member, timeline int) bool {
-	return !member.IsPrimary() && member.Timeline < timeline
+	return l.patroni.Wake(ctx, config) // It reloads when it looks.
 }
 
 // keepLedger begins the cluster's record of operations when there is none of this database.

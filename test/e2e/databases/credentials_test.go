@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,12 +112,23 @@ func TestUserCertificate(t *testing.T) {
 // standby names an instance that is not the primary.
 func (d *database) standby() string {
 	d.Helper()
+	return d.standbys()[0]
+}
+
+// standbys names the instances that are not the primary: at least one.
+func (d *database) standbys() []string {
+	d.Helper()
 	status := d.status()
-	i := slices.IndexFunc(status.Instances, func(i v1alpha1.InstanceStatus) bool { return i.Name != status.Primary })
-	if i < 0 {
+	var names []string
+	for _, i := range status.Instances {
+		if i.Name != status.Primary {
+			names = append(names, i.Name)
+		}
+	}
+	if len(names) == 0 {
 		d.Fatalf("there is no standby: %v", status.Instances)
 	}
-	return status.Instances[i].Name
+	return names
 }
 
 // newCertificate makes an authority and a certificate of it, as cert-manager writes them.

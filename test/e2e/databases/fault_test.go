@@ -4,9 +4,12 @@ package databases
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +29,22 @@ import (
 const (
 	stallPostmaster = `kill -STOP $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)`
 	wakePostmaster  = `kill -CONT $(head -1 /var/lib/xdbcluster/*/pgdata/postmaster.pid)`
+
+	// keepFromFollowing gives Patroni, when it is started anew, passwords with which no other instance lets it in. mayFollow ends that.
+	keepFromFollowing = `cp /run/xdbcluster/patroni.yml /run/xdbcluster/patroni.yml.right; sed -i 's/password: .*/password: wrong/' /run/xdbcluster/patroni.yml`
+	mayFollow         = `cp /run/xdbcluster/patroni.yml.right /run/xdbcluster/patroni.yml; kill -HUP $(` + patroniPID + `)`
+
+	// killAhead lets the primary write WAL that no standby receives, more than another one writes soon after it, and kills it.
+	killAhead = `for p in $(psql -XqAt -c "select pid from pg_stat_replication"); do kill -STOP $p; done; psql -XqAt -c "select pg_switch_wal()"; ` + killPostmaster
+
+	// stallPatroniWhenPromoted waits for the instance's promotion, and stops its Patroni right then.
+	stallPatroniWhenPromoted = `cat > /run/xdbcluster/stall <<'EOF'
+for i in $(seq 600); do
+	test "$(psql -XqAt -c 'select pg_is_in_recovery()' 2>/dev/null)" = f && kill -STOP $(` + patroniPID + `) && exit
+	sleep 0.02
+done
+EOF
+setsid sh /run/xdbcluster/stall >/dev/null 2>&1 </dev/null & true`
 
 	// Patroni and all of PostgreSQL, whose backends may end meanwhile.
 	killAll  = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) kill -9 ${p#/proc/} || true;; esac; done`
@@ -79,26 +98,98 @@ func TestStalls(t *testing.T) {
 	w.check()
 }
 
-// TestSecondCrash kills the primary, and then the next one, before the first has followed that: what was acknowledged in between is on the
-// third instance, and must be there afterwards, though the first one may have more WAL, of an older timeline.
+// TestSecondCrash kills the primary, and keeps it from following the next one, which then fails, too. What was acknowledged in between is
+// on the third instance, and the first, which is back, has more WAL than that, of an older timeline. It must not become the primary.
 func TestSecondCrash(t *testing.T) {
 	t.Parallel()
 	d := newScene(t).create("twice", clusterSpec("17", 2))
 	w := d.write()
-	for after := 3 * time.Second; after < 6*time.Second; after += 500 * time.Millisecond {
-		since, first := time.Now(), d.waitPrimary("")
-		d.mustInInstance(first, killPostmaster)
-		killed := time.Now()
+	for _, c := range []struct {
+		name   string
+		before string // What is run in the standbys before the primary is killed.
+		fail   func(instance string)
+	}{
+		{
+			name: "the next one is killed", before: "true",
+			fail: func(second string) { d.mustInInstance(second, killPostmaster) },
+		},
+		{
+			name: "Patroni of the next one stalls before it has written anything down", before: stallPatroniWhenPromoted,
+			fail: d.waitKilled,
+		},
+	} {
+		d.waitRollout(v1alpha1.RolloutComplete)
+		d.waitCandidates()
+		first := d.waitPrimary("")
+		standbys := d.standbys()
+		for _, standby := range standbys {
+			d.mustInInstance(standby, c.before)
+		}
+		d.mustInInstance(first, keepFromFollowing)
+		d.mustInInstance(first, killAhead)
 		d.waitLabelled(first)
 		second := d.labelled()[0]
-		time.Sleep(time.Until(killed.Add(after)))
-		d.mustInInstance(second, killPostmaster)
+		third := otherThan(second, standbys)
 		w.waitWriting()
+		d.waitAhead(first, third)
+		w.waitWriting()
+		if now := d.labelled(); len(now) != 1 || now[0] != second {
+			t.Fatalf("the primary is %v; want %s until that fails: the test comes too late", now, second)
+		}
+		t.Logf("%s: %s has followed %s, and %s has not, and has more WAL", c.name, third, second, first)
+
+		since := time.Now()
+		c.fail(second)
+		w.waitWriting()
+		if now := d.labelled(); slices.Contains(now, first) {
+			t.Errorf("%v is the primary; want %s or %s", now, second, third)
+		}
+		t.Logf("%v is the primary, and no row was acknowledged for %s", d.labelled(), w.gap(since))
+		d.mustInInstance(first, mayFollow)
 		d.waitRollout(v1alpha1.RolloutComplete)
-		t.Logf("%s is killed, and %s later %s: %s is the primary, and no row was acknowledged for %s", first, after, second, d.waitPrimary(""), w.gap(since))
+		d.waitNoIncident("TimelineMissing")
+		d.checkWhole(3)
 	}
-	d.checkWhole(3)
 	w.check()
+}
+
+// waitKilled waits until an instance's PostgreSQL does not answer as a primary's any more.
+func (d *database) waitKilled(instance string) {
+	d.Helper()
+	d.eventually(time.Minute, "PostgreSQL of "+instance+" is fenced", func(context.Context) (string, bool) {
+		out, err := d.inInstance(instance, "psql -XqAt -c 'select pg_is_in_recovery()'")
+		return fmt.Sprint(out, err), strings.TrimSpace(out) != "f"
+	})
+}
+
+// otherThan returns the first of the names that is another one.
+func otherThan(name string, names []string) string {
+	return names[slices.IndexFunc(names, func(n string) bool { return n != name })]
+}
+
+// waitAhead waits until an instance recovers, and has more WAL than another one.
+func (d *database) waitAhead(instance, than string) {
+	d.Helper()
+	const received = "select greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0' where pg_is_in_recovery()"
+	d.eventually(time.Minute, instance+" has more WAL than "+than, func(context.Context) (string, bool) {
+		more, err := d.inInstance(instance, "psql -XqAt -c "+quote(received))
+		less, errLess := d.inInstance(than, "psql -XqAt -c "+quote(received))
+		a, errA := strconv.ParseInt(strings.TrimSpace(more), 10, 64)
+		b, errB := strconv.ParseInt(strings.TrimSpace(less), 10, 64)
+		err = errors.Join(err, errLess, errA, errB)
+		return fmt.Sprintf("%d, %d, %v", a, b, err), err == nil && a > b
+	})
+}
+
+// waitCandidates waits until Patroni has written down that both standbys of a primary may take over.
+func (d *database) waitCandidates() {
+	d.Helper()
+	d.eventually(rolloutLimit, "Two standbys may take over", func(ctx context.Context) (string, bool) {
+		m := &corev1.ConfigMap{}
+		err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: d.cluster().PatroniSync()}, m)
+		named := strings.Split(m.Annotations["sync_standby"], ",")
+		return fmt.Sprint(m.Annotations, err), err == nil && len(named) == 2 && m.Annotations["leader"] == d.labelled()[0]
+	})
 }
 
 // TestNoAutoFailover shows that with enableAutoFailover: false a primary that failed is started again in place, that nobody
@@ -278,6 +369,33 @@ func TestPrimaryAndStandbyLost(t *testing.T) {
 	d.waitRollout(v1alpha1.RolloutComplete)
 	d.checkWhole(3)
 	d.checkEverywhere("select count(*) from afterwards", "1")
+
+	t.Log("The same, and the only one that is left has not followed the last primary")
+	first := d.primaryOnFirstNode()
+	d.waitCandidates()
+	standbys := d.standbys()
+	d.mustInInstance(first, keepFromFollowing)
+	d.mustInInstance(first, killAhead)
+	d.waitLabelled(first)
+	d.sql("create table unfollowed as select 1")
+	d.waitAhead(first, otherThan(d.labelled()[0], standbys))
+	stop()
+	d.waitIncident("TimelineMissing", "has not followed the last primary")
+	d.operate(v1alpha1.KindFailover, "careful-again", d.operation(time.Now()))
+	d.checkReason(v1alpha1.KindFailover, "careful-again", v1alpha1.OperationRejected, "WouldLoseData")
+	spec = d.operation(time.Now())
+	spec["allowDataLoss"] = true
+	d.operate(v1alpha1.KindFailover, "forced-again", spec)
+	status = d.waitOperation(v1alpha1.KindFailover, "forced-again", v1alpha1.OperationSucceeded)
+	if !strings.Contains(status.DataLoss, "has not followed the last primary") || status.NewPrimary != first {
+		t.Errorf("the Failover says %+v; want what was lost, and the primary %s", status, first)
+	}
+	t.Logf("it says what is lost: %s", status.DataLoss)
+	d.sql("create table at_last as select 1")
+	start()
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
+	d.checkEverywhere("select count(*) from at_last", "1")
 }
 
 // TestNodeLost stops the primary's node, as a power failure does. It disturbs every other test, so it runs alone.
@@ -481,6 +599,18 @@ func (d *database) primaryAwayFromFirstNode() string {
 	d.Helper()
 	primary := d.waitPrimary("")
 	for d.node(primary) == layout.ControlPlane().Name() {
+		d.deleteInstance(primary, nil)
+		primary = d.waitPrimary(primary)
+		d.waitRollout(v1alpha1.RolloutComplete)
+	}
+	return primary
+}
+
+// primaryOnFirstNode moves the primary to the node that is not disturbed.
+func (d *database) primaryOnFirstNode() string {
+	d.Helper()
+	primary := d.waitPrimary("")
+	for d.node(primary) != layout.ControlPlane().Name() {
 		d.deleteInstance(primary, nil)
 		primary = d.waitPrimary(primary)
 		d.waitRollout(v1alpha1.RolloutComplete)
