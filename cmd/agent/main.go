@@ -24,7 +24,7 @@ import (
 
 type commands struct {
 	Run        runCommand        `cmd:"" help:"Run an instance until told to stop."`
-	MayPromote mayPromoteCommand `cmd:"" help:"Say whether the instance may be promoted where standbys do not take over by themselves."`
+	MayPromote mayPromoteCommand `cmd:"" help:"Say whether the instance may be promoted: what Patroni runs before it does."`
 	Archive    archiveCommand    `cmd:"" name:"pgbackrest-archive" help:"Take a segment of the write-ahead log to the repository: PostgreSQL's archive_command."`
 	Operate    operateCommand    `cmd:"" help:"Carry out the operation that the environment holds, once."`
 	Backup     backupCommand     `cmd:"" help:"Take the backup that the environment holds, once."`
@@ -44,11 +44,7 @@ func (runCommand) Run(ctx context.Context) error {
 type mayPromoteCommand struct{}
 
 func (mayPromoteCommand) Run(ctx context.Context) error {
-	agent, err := agent()
-	if err != nil {
-		return err
-	}
-	return agent.MayPromote(ctx)
+	return run.MayPromote(ctx)
 }
 
 func agent() (*run.Agent, error) {

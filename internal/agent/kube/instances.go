@@ -105,13 +105,17 @@ func succession(m *corev1.ConfigMap, heir string, now time.Time) map[string]any 
 	if heir == "" {
 		return map[string]any{annotationLeader: nil}
 	}
-	transitions, _ := strconv.Atoi(m.Annotations[annotationTransitions])
+	number, _ := strconv.Atoi(m.Annotations[annotationTransitions])
+	transitions := strconv.Itoa(number + 1)
 	at := now.UTC().Format("2006-01-02T15:04:05.000000-07:00")
 	return map[string]any{
 		annotationLeader: heir, annotationRenewTime: at, annotationAcquireTime: at,
-		annotationTransitions: strconv.Itoa(transitions + 1), annotationEntitled: heir,
+		annotationTransitions: transitions, annotationEntitled: heir, annotationHeir: heirOf(heir, transitions),
 	}
 }
+
+// heirOf names an heir. Patroni counts how often the lock has passed on: whoever gets it later is not one by this.
+func heirOf(pod, transitions string) string { return pod + " " + transitions }
 
 func releasable(m *corev1.ConfigMap, pod string, died time.Time) bool {
 	renewed, err := time.Parse(time.RFC3339, m.Annotations[annotationRenewTime])

@@ -33,8 +33,8 @@ const watchRetry = 2 * time.Second
 const annotationInitialize = "initialize"
 
 // Annotations of Patroni's ConfigMap of the leader, the one with which a composite calls all of them its own, the one that
-// names who may be promoted where standbys do not take over by themselves, and the one that names who may be though it may lack
-// commits, and until when.
+// names who may be promoted where standbys do not take over by themselves, the one that names who may be though it may lack commits, and
+// until when, and the one that says who got the lock from the last primary itself.
 const (
 	annotationLeader      = "leader"
 	annotationRenewTime   = "renewTime"
@@ -43,6 +43,7 @@ const (
 	annotationOwner       = "xdbcluster.io/owner"
 	annotationEntitled    = "xdbcluster.io/entitled"
 	annotationAdmitted    = "xdbcluster.io/admitted"
+	annotationHeir        = "xdbcluster.io/heir"
 )
 
 // ErrCannotGrow says that the storage class refuses to grow a volume.

@@ -91,6 +91,9 @@ type Lock struct {
 	// Renewed is when that was.
 	Renewed time.Time
 
+	// Inherited says that the holder got it from the last primary, which had seen that it has everything.
+	Inherited bool
+
 	// Entitled is who may be promoted where standbys do not take over by themselves: the last primary, or who was to follow it.
 	Entitled string
 
@@ -114,6 +117,7 @@ func (c *Client) Lock(ctx context.Context) (Lock, error) {
 		return Lock{}, err
 	}
 	lock := Lock{Holder: m.Annotations[annotationLeader], Entitled: m.Annotations[annotationEntitled]}
+	lock.Inherited = lock.Holder != "" && m.Annotations[annotationHeir] == heirOf(lock.Holder, m.Annotations[annotationTransitions])
 	lock.Position, _ = strconv.ParseUint(m.Annotations[annotationPosition], 10, 64)
 	seconds, _ := strconv.Atoi(m.Annotations[annotationTTL])
 	lock.TTL = time.Duration(seconds) * time.Second

@@ -3,6 +3,8 @@ package kube
 import (
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 func TestLastTimeline(t *testing.T) {
@@ -82,6 +84,56 @@ func TestAdmits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := tc.lock.Admits("a-1", now); got != tc.want {
 				t.Errorf("\n%s\nAdmits(a-1) of %+v = %t, want %t", tc.reason, tc.lock, got, tc.want)
+			}
+		})
+	}
+}
+
+// TestInherited shows that the lock is inherited only by whom the last primary gave it, and only until it passes on.
+func TestInherited(t *testing.T) {
+	now := time.Date(2026, 11, 28, 17, 0, 0, 0, time.UTC)
+	lock := func(change func(annotations map[string]string)) *corev1.ConfigMap {
+		m := configMap("db-patroni-leader", map[string]string{annotationLeader: "db-0", annotationTransitions: "16"})
+		for key, value := range succession(m, "db-1", now) {
+			m.Annotations[key], _ = value.(string)
+		}
+		change(m.Annotations)
+		return m
+	}
+	cases := map[string]struct {
+		reason string
+		lock   *corev1.ConfigMap
+		want   bool
+	}{
+		"Given": {
+			reason: "The last primary gave it to this holder.",
+			lock:   lock(func(map[string]string) {}),
+			want:   true,
+		},
+		"Passed": {
+			reason: "Patroni of another instance has acquired it since.",
+			lock: lock(func(annotations map[string]string) {
+				annotations[annotationLeader], annotations[annotationTransitions] = "db-2", "18"
+			}),
+		},
+		"PassedAndBack": {
+			reason: "The heir has it again, by an election.",
+			lock:   lock(func(annotations map[string]string) { annotations[annotationTransitions] = "19" }),
+		},
+		"Free": {
+			reason: "Nobody holds it.",
+			lock:   lock(func(annotations map[string]string) { delete(annotations, annotationLeader) }),
+		},
+		"Elected": {
+			reason: "No primary has ever given it to anybody.",
+			lock:   configMap("db-patroni-leader", map[string]string{annotationLeader: "db-0", annotationTransitions: "16"}),
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := newClient(tc.lock).Lock(t.Context())
+			if err != nil || got.Inherited != tc.want {
+				t.Errorf("\n%s\nLock(): inherited is %t, %v; want %t", tc.reason, got.Inherited, err, tc.want)
 			}
 		})
 	}

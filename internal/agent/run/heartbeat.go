@@ -38,8 +38,8 @@ func (h *heartbeat) keep(ctx context.Context) context.CancelFunc {
 	return cancel
 }
 
-// serve answers the kubelet, and Prometheus.
-func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, log *slog.Logger) {
+// serve answers the kubelet, Prometheus, and what Patroni runs before it promotes this instance.
+func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, mayPromote func(context.Context) error, log *slog.Logger) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector)
 	mux := http.NewServeMux()
@@ -47,6 +47,11 @@ func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, l
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		if time.Since(time.Unix(0, h.last.Load())) > stale {
 			http.Error(w, "the agent's loop does not go on", http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("GET "+pathMayPromote, func(w http.ResponseWriter, r *http.Request) {
+		if err := mayPromote(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
 		}
 	})
 	server := &http.Server{Addr: ":" + strconv.Itoa(instance.PortAgent), Handler: mux, ReadHeaderTimeout: time.Second}

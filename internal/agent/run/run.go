@@ -94,7 +94,7 @@ func New(env Environment, log *slog.Logger) (*Agent, error) {
 // Run returns when the context has ended and PostgreSQL has stopped, or when the instance cannot go on.
 func (a *Agent) Run(ctx context.Context) error {
 	a.alive.beat(time.Now())
-	go a.alive.serve(ctx, a.metrics, a.log)
+	go a.alive.serve(ctx, a.metrics, a.mayPromote, a.log)
 	last, err := a.kube.LastReport(ctx)
 	if err != nil {
 		a.log.Warn("Cannot read the last report; it starts anew", "error", err.Error())

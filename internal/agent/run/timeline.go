@@ -4,7 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
@@ -17,6 +23,9 @@ const (
 	// timelineWait is how long it is waited for an instance that does not say which timeline it has.
 	timelineWait = time.Second
 
+	// answerWait is how long the agent may take to say whether the instance may be promoted: it asks the API server, and others.
+	answerWait = 10 * time.Second
+
 	// electionTime is how long an election takes that nothing stands in the way of.
 	electionTime = 2 * time.Second
 )
@@ -24,25 +33,48 @@ const (
 // errNotEntitled says that this instance is not to take over by itself.
 var errNotEntitled = errors.New("availability.enableAutoFailover is false, and this instance was not the primary: it takes over when a Failover or a Switchover says so")
 
-// MayPromote says whether this instance, which has won the leader lock, may be promoted: Patroni goes by how much WAL instances have, not
+// pathMayPromote is where the agent of an instance says whether that may be promoted.
+const pathMayPromote = "/may-promote"
+
+// MayPromote asks the agent of this container whether its instance may be promoted. Patroni waits for the answer, and whoever writes does.
+func MayPromote(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("localhost", strconv.Itoa(instance.PortAgent))+pathMayPromote, nil)
+	if err != nil {
+		return fmt.Errorf("cannot make a request to the agent: %w", err)
+	}
+	rsp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("cannot ask the agent: %w", err)
+	}
+	defer rsp.Body.Close() //nolint:errcheck // Nothing more is read from it.
+	if rsp.StatusCode == http.StatusOK {
+		return nil
+	}
+	why, err := io.ReadAll(io.LimitReader(rsp.Body, 1<<10))
+	if err != nil {
+		return fmt.Errorf("cannot read the agent's answer: %w", err)
+	}
+	return errors.New(strings.TrimSpace(string(why)))
+}
+
+// mayPromote says whether this instance, which has won the leader lock, may be promoted: Patroni goes by how much WAL instances have, not
 // of which timeline. One that lacks a timeline which another one has may lack what was acknowledged on that, and is promoted only
 // when a Failover says so. Where standbys do not take over by themselves it must be the last primary, or who was to follow that.
-func (a *Agent) MayPromote(ctx context.Context) error {
-	if a.current().Health.NoFailover {
-		lock, err := a.kube.Lock(ctx)
-		if err != nil {
-			return err
-		}
-		if lock.Entitled != a.env.Pod {
-			return errNotEntitled
-		}
+func (a *Agent) mayPromote(ctx context.Context) error {
+	lock, err := a.kube.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	if a.current().Health.NoFailover && lock.Entitled != a.env.Pod {
+		return errNotEntitled
+	}
+	if lock.Inherited && lock.Holder == a.env.Pod {
+		return nil
 	}
 	own, latest, err := a.timelines(ctx)
 	if err != nil || own >= latest {
-		return err
-	}
-	lock, err := a.kube.Lock(ctx)
-	if err != nil {
 		return err
 	}
 	if !lock.Admits(a.env.Pod, time.Now()) {
@@ -53,26 +85,33 @@ func (a *Agent) MayPromote(ctx context.Context) error {
 
 // timelines returns the timeline that this instance has, and the last one: that Patroni has written down, or that another instance has.
 func (a *Agent) timelines(ctx context.Context) (own, latest int, _ error) {
-	own, errOwn := postgres.Timeline(ctx, patroni.UserReplication)
-	written, errWritten := a.kube.LastTimeline(ctx)
-	sync, errSync := a.kube.Sync(ctx)
-	if err := errors.Join(errOwn, errWritten, errSync); err != nil {
+	var (
+		group                        sync.WaitGroup
+		written                      int
+		state                        kube.Sync
+		errOwn, errWritten, errState error
+	)
+	group.Go(func() { own, errOwn = postgres.Timeline(ctx, patroni.UserReplication) })
+	group.Go(func() { written, errWritten = a.kube.LastTimeline(ctx) })
+	group.Go(func() { state, errState = a.kube.Sync(ctx) })
+	group.Wait()
+	if err := errors.Join(errOwn, errWritten, errState); err != nil {
 		return 0, 0, err
 	}
-	others := a.peers(sync)
-	return own, max(written, latestTimeline(ctx, others, votes(sync, a.env.Pod, len(others)), a.timelineOf)), nil
+	others := a.peers(state)
+	return own, max(written, latestTimeline(ctx, others, votes(state, a.env.Pod, len(others)), a.timelineOf)), nil
 }
 
 // votes returns how many others must say which timeline they have, so that one of them has every commit. It is Patroni's own rule of how
 // many it must have seen that are not ahead.
-func votes(sync kube.Sync, pod string, others int) int {
+func votes(state kube.Sync, pod string, others int) int {
 	switch {
-	case sync.Leader == "" || sync.Leader == pod:
+	case state.Leader == "" || state.Leader == pod:
 		return others // Patroni asks for none.
-	case slices.Contains(sync.Standbys, pod):
-		return min(sync.Quorum, others)
+	case slices.Contains(state.Standbys, pod):
+		return min(state.Quorum, others)
 	}
-	return min(sync.Quorum+1, others)
+	return min(state.Quorum+1, others)
 }
 
 // isBehind says whether this instance lacks the cluster's last timeline, which matters while nobody is the primary: a crashed primary that
@@ -115,21 +154,21 @@ func (l *loop) lastTimeline(ctx context.Context, own int) (int, error) {
 	if err != nil || written > own || l.unledSince.IsZero() || time.Since(l.unledSince) < electionTime {
 		return written, err
 	}
-	sync, err := l.kube.Sync(ctx)
+	state, err := l.kube.Sync(ctx)
 	if err != nil {
 		return 0, err
 	}
-	others := l.peers(sync)
+	others := l.peers(state)
 	return max(written, latestTimeline(ctx, others, len(others), l.timelineOf)), nil
 }
 
 // peers returns the other instances, and those that are about to be removed among them while commits wait for them.
-func (a *Agent) peers(sync kube.Sync) []string {
+func (a *Agent) peers(state kube.Sync) []string {
 	var names []string
 	for ordinal := range a.current().Instances {
 		names = append(names, a.cluster.Pod(ordinal))
 	}
-	names = append(append(names, sync.Leader), sync.Standbys...)
+	names = append(append(names, state.Leader), state.Standbys...)
 	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" || name == a.env.Pod })
 }
