@@ -329,7 +329,7 @@ func (l *loop) keepPatroniConfig(ctx context.Context, config instance.Config, me
 	l.noFailover, l.behind = config.Health.NoFailover, behind
 	l.incidents.clear(incidentBehind)
 	if behind {
-		l.incidents.raise(incidentBehind, "The instance has not followed the last primary, so that it may lack transactions that were acknowledged, and it does not become the primary. It follows the next one by itself. While there is none, bring the other instances back, above all the last primary.", time.Now())
+		l.incidents.raise(incidentBehind, "The instance has not followed the last primary, so that it may lack transactions that were acknowledged, and it does not become the primary. It follows the next one by itself. While there is none, bring the other instances back, above all the last primary; if they are lost for good, commit a Failover with allowDataLoss.", time.Now())
 		l.log.Warn("This instance takes no part in elections: it lacks the cluster's last timeline")
 	}
 	if err := l.supervisor.Reload(); err != nil {
