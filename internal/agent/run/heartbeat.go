@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,14 @@ func (h *heartbeat) keep(ctx context.Context) context.CancelFunc {
 
 // serve answers the kubelet, Prometheus, and what Patroni runs before it promotes this instance.
 func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, mayPromote func(context.Context) error, log *slog.Logger) {
+	server := &http.Server{Addr: ":" + strconv.Itoa(instance.PortAgent), Handler: h.handler(collector, mayPromote), ReadHeaderTimeout: time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() }) // The process ends; whoever still asks gets no answer.
+	if err := server.ListenAndServe(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		log.Error("Cannot serve the agent's health", "error", err.Error())
+	}
+}
+
+func (h *heartbeat) handler(collector prometheus.Collector, mayPromote func(context.Context) error) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector)
 	mux := http.NewServeMux()
@@ -50,13 +59,19 @@ func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, m
 		}
 	})
 	mux.HandleFunc("GET "+pathMayPromote, func(w http.ResponseWriter, r *http.Request) {
+		if !isLocal(r.RemoteAddr) { // To answer it asks every other instance.
+			http.Error(w, "only this container's own processes may ask", http.StatusForbidden)
+			return
+		}
 		if err := mayPromote(r.Context()); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)
 		}
 	})
-	server := &http.Server{Addr: ":" + strconv.Itoa(instance.PortAgent), Handler: mux, ReadHeaderTimeout: time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() }) // The process ends; whoever still asks gets no answer.
-	if err := server.ListenAndServe(); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		log.Error("Cannot serve the agent's health", "error", err.Error())
-	}
+	return mux
+}
+
+// isLocal says whether an address is one of this container's own processes, or of its Pod's.
+func isLocal(address string) bool {
+	from, err := netip.ParseAddrPort(address)
+	return err == nil && from.Addr().Unmap().IsLoopback()
 }
