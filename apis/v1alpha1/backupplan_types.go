@@ -122,6 +122,29 @@ type BackupPlanSpec struct {
 	//
 	// +optional
 	Verification *VerificationSpec `json:"verification,omitempty"`
+
+	// Grants let DBClusters of other namespaces begin with a copy of this one: their bootstrap.restore names it with
+	// sourceNamespace and sourceDBCluster. They are in force once GrantsAccepted is True, and until they are taken out.
+	//
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=namespace
+	// +optional
+	Grants []RestoreGrant `json:"grants,omitempty"`
+}
+
+// A RestoreGrant lets the DBClusters of a namespace read the backups of this one.
+type RestoreGrant struct {
+	// Namespace that may restore from the backups.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="namespace must be the name of one namespace: lower-case letters, digits and hyphens"
+	Namespace string `json:"namespace"`
+
+	// SecretRef is a Secret of this namespace with the credentials that the other one restores with, in the keys that
+	// backupLocation's secretRef has. While a DBCluster is restored there they are in a Secret of that namespace, beside the
+	// passphrase of encryption: whoever reads Secrets there gets them. Give an account that can only read, and only these backups.
+	SecretRef SecretReference `json:"secretRef"`
 }
 
 // VerificationSpec says when backups are tried, and what that may cost.

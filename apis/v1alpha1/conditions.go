@@ -147,6 +147,9 @@ const (
 	// they are not tried, or not yet.
 	ConditionVerified = "Verified"
 
+	// ConditionGrantsAccepted is True when every namespace in grants can restore from the backups.
+	ConditionGrantsAccepted = "GrantsAccepted"
+
 	// ConditionBucketReady is True when the bucket is there that the plan is to make, or the plan is to make none.
 	ConditionBucketReady = "BucketReady"
 )

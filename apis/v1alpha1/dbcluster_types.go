@@ -160,8 +160,6 @@ const (
 )
 
 // RestoreSpec says which database a new cluster begins with, and up to where.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.sourceNamespace) || (has(self.backupPlanOf) && self.backupPlanOf == 'Self')",message="BackupPlans are looked for in this namespace only: with sourceNamespace, set backupPlanOf to Self and give this DBCluster a BackupPlan with the same location"
 type RestoreSpec struct {
 	// SourceDBCluster is the name of the DBCluster that was backed up. It need not exist any more.
 	//
@@ -169,15 +167,16 @@ type RestoreSpec struct {
 	// +kubebuilder:validation:MaxLength=46
 	SourceDBCluster string `json:"sourceDBCluster"`
 
-	// SourceNamespace is the namespace that it was in. By default the claim's.
+	// SourceNamespace is the namespace that it was in. By default the claim's. In another one its BackupPlan has to grant the
+	// claim's namespace its backups, unless backupPlanOf is Self.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	SourceNamespace string `json:"sourceNamespace,omitempty"`
 
-	// BackupPlanOf says whose BackupPlan, in the claim's namespace, has the location of the backups and the credentials to read
-	// them: that of sourceDBCluster, or with Self that of this DBCluster. Nothing is restored before there is one.
+	// BackupPlanOf says whose BackupPlan has the location of the backups and the credentials to read them: that of
+	// sourceDBCluster, or with Self that of this DBCluster. Nothing is restored before there is one.
 	//
 	// +kubebuilder:default=Source
 	// +optional

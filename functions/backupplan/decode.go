@@ -37,6 +37,9 @@ type request struct {
 	// Bundle are trusted authorities that the claim itself names.
 	Bundle string
 
+	// Grants are the names of the Secrets whose credentials other namespaces get, by namespace.
+	Grants map[string]string
+
 	// CreateBucket says that the bucket is to be made.
 	CreateBucket bool
 
@@ -70,6 +73,7 @@ func decode(xr *compose.Resource) (request, error) {
 		PITR:    spec.PITREnabled == nil || *spec.PITREnabled,
 
 		CreateBucket: spec.CreateBucket && spec.BackupLocation != nil && spec.BackupLocation.Type == v1alpha1.LocationS3,
+		Grants:       map[string]string{},
 		Verification: decodeVerification(spec.Verification),
 		Repository: instance.Repository{
 			Plan: claim.Name, RetainDays: int(spec.BackupRetainDays), Compression: spec.Compression,
@@ -81,6 +85,9 @@ func decode(xr *compose.Resource) (request, error) {
 	}
 	if r.Verification != nil {
 		r.Repository.Verification = r.Verification.Schedule
+	}
+	for _, grant := range spec.Grants {
+		r.Grants[grant.Namespace] = grant.SecretRef.Name
 	}
 	if spec.Encryption != nil {
 		r.Secrets.Passphrase = spec.Encryption.SecretRef.Name

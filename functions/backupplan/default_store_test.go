@@ -95,7 +95,7 @@ func TestAtDefault(t *testing.T) {
 				if got.Refused == nil || !strings.Contains(got.Refused.Message, tc.refuse) {
 					t.Errorf("\n%s\natDefault(...): got %v, want a refusal that says %q", tc.reason, got.Refused, tc.refuse)
 				}
-				if _, refused := content(got, facts{Credentials: tc.given}); refused == nil {
+				if _, refused := content(got, facts{}, userSecret{Lookup: tc.given, Name: defaultStore}); refused == nil {
 					t.Errorf("\n%s\ncontent(...): there is a Secret for a store that is refused", tc.reason)
 				}
 				return

@@ -26,6 +26,9 @@ func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
 	if p.RoleBinding {
 		shapes[naming.ObjectRoleBinding] = roleBinding(r)
 	}
+	for namespace, data := range p.Grants {
+		shapes[naming.ObjectGrant(namespace)] = grantSecret(r, namespace, data)
+	}
 	pending := map[string]bool{naming.ObjectRepository: seen.Repository == nil, naming.ObjectBucket(location): !seen.Bucket.Ready}
 	contents, err := trialObjects(r, seen, p.Trial)
 	if err != nil {
@@ -40,6 +43,11 @@ func objects(r request, seen facts, p plan) (map[string]compose.Object, error) {
 // repositorySecret tells the instances and the Jobs where backups are kept and how to get in.
 func repositorySecret(r request, p plan) *applycorev1.SecretApplyConfiguration {
 	return applycorev1.Secret(r.Cluster.Repository(), r.Namespace).WithLabels(r.labels()).WithType("Opaque").WithData(p.Secret)
+}
+
+// grantSecret lets the DBClusters of another namespace restore from the backups. The function copies it to those that ask for it.
+func grantSecret(r request, namespace string, data map[string][]byte) *applycorev1.SecretApplyConfiguration {
+	return applycorev1.Secret(r.Granted(namespace), r.Namespace).WithLabels(r.labels()).WithType("Opaque").WithData(data)
 }
 
 // inventoryConfigMap has no data here: the Jobs of backups write it.

@@ -30,8 +30,8 @@ type facts struct {
 	Repository map[string][]byte
 	Wanted     bool
 
-	// Granted says that the Role is there, without which its RoleBinding is refused.
-	Granted bool
+	// RoleThere says that the Role is there, without which its RoleBinding is refused.
+	RoleThere bool
 
 	// Bucket is what the bucket of the location says of itself.
 	Bucket bucketState
@@ -42,6 +42,9 @@ type facts struct {
 	Credentials compose.Lookup
 	Trust       compose.Lookup
 	Passphrase  compose.Lookup
+
+	// Grants are what other namespaces were given, by namespace, and what is known about what they are to be given.
+	Grants map[string]grantFacts
 
 	// ClusterAnswered says that the DBCluster was looked up, ClusterFound that it exists, and Stopped that it is to be stopped.
 	ClusterAnswered bool
@@ -85,11 +88,12 @@ func observe(in compose.Input, r request) facts {
 	f := facts{
 		Repository:  compose.SecretData(in.Observed[naming.ObjectRepository]),
 		Wanted:      refersToSecret(in.Composite),
-		Granted:     in.Observed[naming.ObjectRole] != nil,
+		RoleThere:   in.Observed[naming.ObjectRole] != nil,
 		Bucket:      observeBucket(in.Observed[naming.ObjectBucket(r.Repository.ID())]),
 		Credentials: compose.LookUpSecret(in, requiredCredentials),
 		Trust:       compose.LookUpSecret(in, requiredTrust),
 		Passphrase:  compose.LookUpSecret(in, requiredPassphrase),
+		Grants:      observeGrants(in, r),
 		Inventory:   &instance.Inventory{},
 		Trial:       jobs.Observe(observeTrial(in)),
 		Conditions:  compose.ObserveConditions(in.Composite),

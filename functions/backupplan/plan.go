@@ -26,6 +26,9 @@ type plan struct {
 	// Secret is what the repository's Secret is to hold. Nil when there is to be none yet.
 	Secret map[string][]byte
 
+	// Grants are what the Secrets are to hold that other namespaces restore with, by namespace.
+	Grants map[string]map[string][]byte
+
 	// Shared says that there are to be the objects that instances and Jobs share, RoleBinding that the Role is there that it
 	// needs.
 	Shared      bool
@@ -83,8 +86,12 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 	if data == nil && seen.Wanted {
 		return plan{}, errNotSeen
 	}
+	granted, grants, err := planGrants(r, seen, rand)
+	if err != nil {
+		return plan{}, err
+	}
 	p := plan{
-		Secret: data, Shared: data != nil, RoleBinding: data != nil && seen.Granted,
+		Secret: data, Grants: grants, Shared: data != nil, RoleBinding: data != nil && seen.RoleThere,
 		Bucket: r.CreateBucket && seen.Rival == "",
 	}
 	p.takeStock(r, seen)
@@ -94,7 +101,7 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 	}
 	p.Trial = planTrial(r, seen, p, now)
 	p.Verdicts = []verdict{
-		location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now), p.Trial.Verdict, bucketReady(r, seen),
+		location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now), p.Trial.Verdict, bucketReady(r, seen), granted,
 	}
 	p.Phase = phase(p, seen, idle)
 	p.CallAgain = again(p, now)
@@ -108,7 +115,7 @@ func planSecret(r request, seen facts, rand io.Reader) (verdict, map[string][]by
 			"The DBCluster %s has another BackupPlan, %s, and can have one only. Change that one, or delete it first: the backups stay.",
 			r.Name, seen.Rival)), seen.Repository, nil
 	}
-	data, refused := content(r, seen)
+	data, refused := content(r, seen, ownCredentials(r, seen))
 	if refused != nil && refused.Waits {
 		return located(compose.Unknown, refused.Reason, false, refused.Message), seen.Repository, nil
 	}
@@ -318,6 +325,9 @@ func requires(r request, p plan) map[string]compose.Selector {
 		if secret != "" {
 			selectors[name] = core("Secret", secret)
 		}
+	}
+	for namespace, secret := range r.Grants {
+		selectors[naming.ObjectGrant(namespace)] = core("Secret", secret)
 	}
 	return selectors
 }

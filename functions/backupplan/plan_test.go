@@ -49,7 +49,7 @@ func working(change ...func(*facts)) facts {
 	f := facts{
 		Repository:      map[string][]byte{instance.KeyRepository: []byte("before"), instance.KeyRepositoryRevision: []byte("1")},
 		Wanted:          true,
-		Granted:         true,
+		RoleThere:       true,
 		Credentials:     found(map[string]string{"accessKeyID": "id", "secretAccessKey": "key"}),
 		ClusterAnswered: true,
 		ClusterFound:    true,
@@ -260,6 +260,7 @@ func TestMakePlan(t *testing.T) {
 			for _, v := range p.Verdicts {
 				got.Stalls = got.Stalls || v.Stalls
 				switch {
+				case v.Type == v1alpha1.ConditionGrantsAccepted: // TestPlanGrants looks at these.
 				case v.Type != v1alpha1.ConditionBucketReady:
 					got.Reasons = append(got.Reasons, v.Reason)
 				case v.Reason != v1alpha1.ReasonBucketGiven:
@@ -342,7 +343,7 @@ func TestContent(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			data, refused := content(tc.r, tc.seen)
+			data, refused := content(tc.r, tc.seen, ownCredentials(tc.r, tc.seen))
 			if tc.refuse != "" {
 				if refused == nil || !strings.Contains(refused.Message, tc.refuse) {
 					t.Errorf("\n%s\ncontent(...): got %v, want a refusal that says %q", tc.reason, refused, tc.refuse)

@@ -47,18 +47,31 @@ type refusal struct {
 	Waits bool
 }
 
-// content returns what the repository's Secret is to hold besides its revision.
-func content(r request, seen facts) (map[string][]byte, *refusal) {
+// A userSecret is one that a claim names.
+type userSecret struct {
+	compose.Lookup
+
+	Name  string // Empty means none.
+	Field string // What of the claim names it.
+}
+
+// ownCredentials are those that the cluster's own instances get in with.
+func ownCredentials(r request, seen facts) userSecret {
+	field := "backupLocation's secretRef"
+	if r.Default {
+		field = "the platform's store"
+	}
+	return userSecret{Lookup: seen.Credentials, Name: r.Secrets.Credentials, Field: field}
+}
+
+// content returns what is in a Secret besides its revision that says where the backups are, and how to get in with credentials.
+func content(r request, seen facts, credentials userSecret) (map[string][]byte, *refusal) {
 	if r.Refused != nil {
 		return nil, r.Refused
 	}
 	data := map[string][]byte{}
-	if r.Secrets.Credentials != "" {
-		field := "backupLocation's secretRef"
-		if r.Default {
-			field = "the platform's store"
-		}
-		if refused := copyKeys(data, r, r.Secrets.Credentials, field, seen.Credentials, needs(r.Repository.Type)); refused != nil {
+	if credentials.Name != "" {
+		if refused := copyKeys(data, r, credentials.Name, credentials.Field, credentials.Lookup, needs(r.Repository.Type)); refused != nil {
 			return nil, refused
 		}
 	}

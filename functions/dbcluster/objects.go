@@ -64,6 +64,9 @@ func surroundings(c cluster, p plan) (map[string]any, error) {
 	if p.Backup.Certificate != nil {
 		shapes[naming.ObjectBackupCertificate] = backupCertificateSecret(c, p)
 	}
+	if p.Source != nil {
+		shapes[naming.ObjectSource] = sourceSecret(c, p)
+	}
 	if p.Protected {
 		protect(shapes, c, p.ProtectDefinitions)
 	}

@@ -66,6 +66,9 @@ type facts struct {
 	// Source is what a BackupPlan says about where the backups are that the cluster begins with.
 	Source compose.Lookup
 
+	// SourceCopy is what the cluster's own Secret holds of what another namespace grants.
+	SourceCopy map[string][]byte
+
 	// Incarnation is the one that is to be, as the cluster's ledger says. Nil for one that was never restored in place.
 	Incarnation *instance.Incarnation
 
@@ -122,6 +125,7 @@ func observe(in compose.Input) facts {
 
 		Repository:        compose.LookUpSecret(in, requiredRepository),
 		Source:            compose.LookUpSecret(in, requiredSource),
+		SourceCopy:        compose.SecretData(in.Observed[naming.ObjectSource]),
 		Incarnation:       observeLedger(in.Required[requiredLedger]),
 		Plans:             observePlans(in),
 		BackupCertificate: compose.SecretData(in.Observed[naming.ObjectBackupCertificate]),

@@ -32,6 +32,9 @@ type plan struct {
 	// Backup is what follows from a BackupPlan. Empty when there is none.
 	Backup backup
 
+	// Source is what the copy holds of what another namespace grants, to restore from. Nil when there is to be none.
+	Source map[string][]byte
+
 	// Bare says that this is the first call, which makes only what all else waits for: Crossplane writes one object after
 	// the other, in any order, and calls again after the last, so the fewer there are, the sooner is the second call.
 	Bare bool
@@ -111,6 +114,7 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 		Credentials: generated,
 		Certificate: certificate,
 		Admin:       planAdmin(seen, password),
+		Source:      planSource(c, seen),
 		Verdicts:    []verdict{passwordVerdict, certificateVerdict, parametersVerdict},
 	}
 	p.Lifetime = lifetimeOf(certificate, seen.Vouched)
@@ -320,15 +324,13 @@ func parametersRefused(refusals []parameters.Refusal, exists bool) verdict {
 // all clusters, until there are instances the claim, and until there is a database the BackupPlans. It is asked for on every call:
 // what is not asked for again is not watched any more.
 func requires(c cluster, seen facts) map[string]compose.Selector {
-	secret := func(name string) compose.Selector {
-		return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: c.Namespace, Name: name}
-	}
+	secret := func(name string) compose.Selector { return secretSelector(c.Namespace, name) }
 	selectors := map[string]compose.Selector{
 		requiredRepository: secret(c.Repository()),
 		requiredLedger:     {APIVersion: "v1", Kind: "ConfigMap", Namespace: c.Namespace, Name: c.Ledger()},
 	}
-	if c.Restore != nil {
-		selectors[requiredSource] = secret(c.source().Repository())
+	if source, needed := c.lookUpSource(seen); needed {
+		selectors[requiredSource] = source
 	}
 	if !seen.Started {
 		selectors[requiredClaim] = compose.Selector{
@@ -352,4 +354,8 @@ func requires(c cluster, seen facts) map[string]compose.Selector {
 		}
 	}
 	return selectors
+}
+
+func secretSelector(namespace, name string) compose.Selector {
+	return compose.Selector{APIVersion: "v1", Kind: "Secret", Namespace: namespace, Name: name}
 }

@@ -113,7 +113,7 @@ func volumes(c cluster) []*applycorev1.VolumeApplyConfiguration {
 		pods.TokenVolume(),
 	}
 	if c.Restore != nil {
-		list = append(list, pods.OptionalSecretVolume(volumeSource, c.source().Repository()))
+		list = append(list, pods.OptionalSecretVolume(volumeSource, c.sourceSecret()))
 	}
 	return list
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
@@ -20,6 +21,7 @@ func restoreOf(c naming.Cluster, spec *v1alpha1.BootstrapSpec) (*instance.Restor
 	if err != nil {
 		return nil, fmt.Errorf("cannot read bootstrap.restore: %w", err)
 	}
+	r.ByGrant = r.Namespace != c.Namespace && spec.Restore.BackupPlanOf != v1alpha1.PlanOfSelf
 	return &r, nil
 }
 
@@ -40,10 +42,41 @@ func awaitedPlan(c cluster, seen facts) string {
 	return ""
 }
 
-// source returns the cluster whose BackupPlan says where the backups are that this one begins with.
-func (c cluster) source() naming.Cluster {
-	if c.Spec.Bootstrap.Restore.BackupPlanOf == v1alpha1.PlanOfSelf {
-		return c.Cluster
+// sourceSecret is the name of the Secret that says where the backups are which the cluster begins with. A BackupPlan composes it; of
+// what another namespace grants the cluster has a copy.
+func (c cluster) sourceSecret() string {
+	switch {
+	case c.Restore.ByGrant:
+		return c.Source()
+	case c.Spec.Bootstrap.Restore.BackupPlanOf == v1alpha1.PlanOfSelf:
+		return c.Repository()
 	}
-	return naming.Cluster{Namespace: c.Namespace, Name: c.Spec.Bootstrap.Restore.SourceDBCluster}
+	return c.restored().Repository()
+}
+
+// restored is the cluster that was backed up.
+func (c cluster) restored() naming.Cluster {
+	return naming.Cluster{Namespace: c.Restore.Namespace, Name: c.Restore.Cluster}
+}
+
+// lookUpSource returns what is looked up of it. There is nothing more to read of what was granted once there is a database.
+func (c cluster) lookUpSource(seen facts) (compose.Selector, bool) {
+	switch {
+	case c.Restore == nil, c.Restore.ByGrant && born(seen):
+		return compose.Selector{}, false
+	case c.Restore.ByGrant:
+		return secretSelector(c.Restore.Namespace, c.restored().Granted(c.Namespace)), true
+	}
+	return secretSelector(c.Namespace, c.sourceSecret()), true
+}
+
+// planSource returns what is to be in the copy of what another namespace grants. Nil while there is to be none.
+func planSource(c cluster, seen facts) map[string][]byte {
+	switch {
+	case c.Restore == nil, !c.Restore.ByGrant, born(seen):
+		return nil
+	case !seen.Source.Answered:
+		return seen.SourceCopy
+	}
+	return seen.Source.Data
 }

@@ -44,6 +44,11 @@ func backupCertificateSecret(c cluster, p plan) *applycorev1.SecretApplyConfigur
 	return secret(c, c.BackupCertificate(), secretTLS, p.Backup.Certificate)
 }
 
+// sourceSecret holds what another namespace grants, to restore from.
+func sourceSecret(c cluster, p plan) *applycorev1.SecretApplyConfiguration {
+	return secret(c, c.Source(), secretOpaque, p.Source)
+}
+
 // adminSecret holds the credentials that the database's administrator is to have.
 func adminSecret(c cluster, p plan) *applycorev1.SecretApplyConfiguration {
 	return secret(c, c.Admin(), secretOpaque, p.Admin)

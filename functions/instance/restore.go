@@ -17,6 +17,9 @@ type Restore struct {
 	Namespace string `json:"namespace"`
 	Cluster   string `json:"cluster"`
 
+	// ByGrant says that a BackupPlan of that namespace has to grant its backups to the new cluster's.
+	ByGrant bool `json:"byGrant,omitempty"`
+
 	// Incarnation of the cluster's database. Empty means the newest one that has the target.
 	Incarnation string `json:"incarnation,omitempty"`
 

@@ -222,6 +222,13 @@ func (c Cluster) Ledger() string { return c.Name + "-ledger" }
 // so that a cluster has one at most.
 func (c Cluster) Repository() string { return c.Name + "-backup" }
 
+// Granted is the name of the Secret by which a BackupPlan lets another namespace restore from the cluster's backups. No object of
+// another cluster has it: a cluster's name has no dot.
+func (c Cluster) Granted(namespace string) string { return c.Name + ".granted." + namespace }
+
+// Source is the name of the copy of such a Secret that a cluster has which is restored by it.
+func (c Cluster) Source() string { return c.Name + "-source" }
+
 // RepositoryLock is the Lease that whoever changes the repository holds meanwhile.
 func (c Cluster) RepositoryLock() string { return c.Name + "-backup" }
 

@@ -40,12 +40,18 @@ const (
 // ObjectBackupCertificate is the name of the composed resource that a DBCluster has beside the others while it has a BackupPlan.
 const ObjectBackupCertificate = "backup-certificate"
 
+// ObjectSource is the name of the composed resource that a DBCluster has while it is restored from what another namespace grants.
+const ObjectSource = "source"
+
 // Names of a BackupPlan's composed resources beside those it shares with a DBCluster.
 const (
 	ObjectRepository = "repository"
 	ObjectInventory  = "inventory"
 	ObjectLock       = "lock"
 )
+
+// ObjectGrant is the name of the composed resource by which a BackupPlan lets a namespace restore from its backups.
+func ObjectGrant(namespace string) string { return "grant-" + namespace }
 
 // PrefixVerification begins the names of what a BackupPlan's verification has while it is due: a Job, and what a Job has.
 const PrefixVerification = "verification-"

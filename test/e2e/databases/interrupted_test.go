@@ -10,10 +10,12 @@ import (
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
 // TestInterruptedBackup kills the Pod of a backup at every step, all controllers in the middle of another one, and the primary
@@ -210,7 +212,7 @@ func TestRotatedCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	account := string(given.Data["accessKeyID"])
-	grant(t, s.bucket(), account)
+	grant(t, s.bucket(), account, "FULL_CONTROL")
 	s.secret(storeSecret, map[string]string{"accessKeyID": account, "secretAccessKey": string(given.Data["secretAccessKey"])})
 	d.waitArchived()
 	d.backUp("afterwards", v1alpha1.BackupFull)
@@ -248,10 +250,67 @@ func TestOtherTenant(t *testing.T) {
 	})
 }
 
-// grant lets an account of the object store use a bucket, as the store's administrator would.
-func grant(t *testing.T, bucket, account string) {
+// TestGrantedBackups restores a database of another namespace whose BackupPlan grants that, with an account that can only read. Before
+// it does, and for a namespace that it does not name, there is nothing to be had. No credentials are left once it is restored.
+func TestGrantedBackups(t *testing.T) {
+	s := newScene(t)
+	source := s.create("source", smallSpec("17"))
+	plan := map[string]any{"backupLocation": s.store()}
+	source.plan(plan)
+	source.waitScheduled()
+	source.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS id")
+	source.waitArchived()
+	given := corev1.Secret{}
+	if err := s.kube.Get(s.Context(), client.ObjectKey{Namespace: "object-store", Name: "databases"}, &given); err != nil {
+		t.Fatal(err)
+	}
+	reader := string(given.Data["accessKeyID"])
+
+	t.Run("reports", func(t *testing.T) {
+		other := newScene(t)
+		from := v1alpha1.RestoreSpec{SourceNamespace: s.namespace}
+		copied := other.start("copy", restored("17", from))
+		copied.waitIncident("RestoreWaits", "no BackupPlan there grants its backups to this namespace")
+
+		t.Log("The grant names a Secret that is not there")
+		plan["grants"] = []any{map[string]any{"namespace": other.namespace, "secretRef": map[string]any{"name": "reader"}}}
+		source.plan(plan)
+		source.eventually(backupLimit, "The BackupPlan asks for the Secret", func(ctx context.Context) (string, bool) {
+			said := source.planCondition(ctx, source.name, v1alpha1.ConditionGrantsAccepted)
+			return said, said == "False "+v1alpha1.ReasonCredentialsMissing
+		})
+
+		t.Log("It is there")
+		grant(t, s.bucket(), reader, "READ")
+		s.secret("reader", map[string]string{"accessKeyID": reader, "secretAccessKey": string(given.Data["secretAccessKey"])})
+		copied.waitRolledOut()
+		if got := strings.TrimSpace(copied.sql("SELECT count(*) FROM kept")); got != "1000" {
+			t.Errorf("the copy has %s rows; want 1000", got)
+		}
+		copied.waitSecretGone(naming.Cluster{Namespace: other.namespace, Name: copied.name}.Source())
+
+		t.Log("The grant is taken back")
+		delete(plan, "grants")
+		source.plan(plan)
+		source.waitSecretGone(naming.Cluster{Namespace: s.namespace, Name: source.name}.Granted(other.namespace))
+		second := other.start("second", restored("17", from))
+		second.waitIncident("RestoreWaits", "no BackupPlan there grants its backups to this namespace")
+	})
+}
+
+// waitSecretGone waits until a Secret of the scene's namespace is not there.
+func (s *scene) waitSecretGone(name string) {
+	s.Helper()
+	s.eventually(backupLimit, "There is no Secret "+name, func(ctx context.Context) (string, bool) {
+		err := s.kube.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &corev1.Secret{})
+		return fmt.Sprint(err), apierrors.IsNotFound(err)
+	})
+}
+
+// grant lets an account of the object store use a bucket, as the store's administrator would: with FULL_CONTROL or READ.
+func grant(t *testing.T, bucket, account, permission string) {
 	t.Helper()
-	list := fmt.Sprintf(`{"Owner":%[1]q,"Grantees":[{"Permission":"FULL_CONTROL","Access":%[1]q,"Type":"CanonicalUser"}]}`, account)
+	list := fmt.Sprintf(`{"Owner":%[1]q,"Grantees":[{"Permission":%[2]q,"Access":%[1]q,"Type":"CanonicalUser"}]}`, account, permission)
 	if err := unix.Setxattr(bucket, "user.acl", []byte(list), 0); err != nil {
 		t.Fatalf("cannot grant the bucket: %v", err)
 	}
