@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +22,10 @@ import (
 
 // A fault is what a front does to requests.
 type fault struct {
-	// one is how many requests there are to one that is hit.
-	one int64
+	// one is how many requests there are to one that is hit, of those whose path holds a text, after some of them.
+	one   int64
+	path  string
+	after int64
 
 	// status and code are answered in place of the store, in S3's words.
 	status int
@@ -125,9 +128,18 @@ func (f *front) set(what *fault) {
 // faultKey is where a request that is hit has its fault.
 type faultKey struct{}
 
+// isHit counts the requests that a fault is for, and says whether this one is hit.
+func (f *front) isHit(what fault, r *http.Request) bool {
+	if !strings.Contains(r.URL.Path, what.path) {
+		return false
+	}
+	n := f.requests.Add(1)
+	return n > what.after && n%what.one == 0
+}
+
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	what, n := f.fault.Load(), f.requests.Add(1)
-	if what == nil || n%what.one != 0 {
+	what := f.fault.Load()
+	if what == nil || !f.isHit(*what, r) {
 		f.store.ServeHTTP(w, r)
 		return
 	}

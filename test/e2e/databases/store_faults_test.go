@@ -27,6 +27,9 @@ const (
 	bucketSize      = 300 << 20
 	roomyBucketSize = 1 << 30
 
+	// walPath is in the paths of what is stored of WAL, and in no others.
+	walPath = "/archive/db/17-1/"
+
 	// segmentSize is how large a segment of WAL is.
 	segmentSize = 16 << 20
 )
@@ -89,7 +92,18 @@ func TestStoreFaults(t *testing.T) {
 	}
 
 	w.check()
+	d.sql("CREATE TABLE last (n int)")
+	xid := d.transaction("INSERT INTO last VALUES (1)")
 	d.waitArchived()
+	t.Log("The store fails in the middle of a replay of all that there is, which begins again and leaves nothing out")
+	f.set(&fault{one: 1, path: walPath, after: 4, status: 500, code: "InternalError"})
+	replayed := s.start("replayed", restored("17", v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: xid}}))
+	replayed.waitIncident("RestoreFails", "the store reports an error of its own (500 Internal Server Error)")
+	f.set(nil)
+	replayed.waitRolledOut()
+	w.checkIn(replayed)
+	replayed.delete()
+
 	t.Log("The last backup, and all that was archived, can be restored")
 	s.create("to-backup", restored("17", v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: last.Label}})).delete()
 	w.checkIn(s.create("to-end", restored("17", v1alpha1.RestoreSpec{})))
