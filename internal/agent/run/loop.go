@@ -130,6 +130,7 @@ func (l *loop) turn(ctx context.Context) {
 	config := l.current()
 	l.supervisor.Look()
 	member := l.observe(ctx)
+	l.reportPromotion(ctx, member)
 	l.complain("Patroni's configuration", l.keepPatroniConfig(ctx, config, member))
 	l.noteHealth(member)
 	l.lookAtVolume(ctx, config)
@@ -546,6 +547,22 @@ func (l *loop) write(ctx context.Context, r instance.Report) {
 	if err == nil {
 		l.written = &r
 	}
+}
+
+// reportPromotion says that this instance has become the primary, before it sees to all that a new primary has to do: who looks at the
+// claim after a failover looks for that first.
+func (l *loop) reportPromotion(ctx context.Context, member *patroni.Member) {
+	if member == nil || l.written == nil || !promoted(*l.written, *member) {
+		return
+	}
+	r := *l.written
+	r.Role, r.State, r.Timeline = instance.RolePrimary, instance.StateRunning, member.Timeline
+	l.write(ctx, r)
+}
+
+// promoted says whether an instance that was reported to be a standby is the primary.
+func promoted(before instance.Report, member patroni.Member) bool {
+	return before.Role == instance.RoleStandby && member.IsPrimary() && member.State == "running"
 }
 
 // isStep says whether a report differs from the one before only in how far an instance is that does not serve.

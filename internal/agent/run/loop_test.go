@@ -94,6 +94,30 @@ func TestIsStep(t *testing.T) {
 	}
 }
 
+func TestPromoted(t *testing.T) {
+	standby := instance.Report{Role: instance.RoleStandby, State: instance.StateRunning}
+	primary := instance.Report{Role: instance.RolePrimary, State: instance.StateRunning}
+	cases := map[string]struct {
+		reason string
+		before instance.Report
+		member patroni.Member
+		want   bool
+	}{
+		"Promoted": {reason: "Who looks at the claim looks for the new primary.", before: standby, member: patroni.Member{Role: "primary", State: "running"}, want: true},
+		"Standby":  {reason: "It goes on.", before: standby, member: patroni.Member{Role: "replica", State: "running"}},
+		"Primary":  {reason: "It was said.", before: primary, member: patroni.Member{Role: "primary", State: "running"}},
+		"Starting": {reason: "One that starts is told of when it has done all.", member: patroni.Member{Role: "primary", State: "running"}},
+		"Stops":    {reason: "It does not serve.", before: standby, member: patroni.Member{Role: "primary", State: "stopping"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := promoted(tc.before, tc.member); got != tc.want {
+				t.Errorf("\n%s\npromoted() is %t; want %t", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestRoleLabel(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
