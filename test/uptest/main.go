@@ -102,13 +102,14 @@ func run(ctx context.Context, project, kubeconfig string, out io.Writer) error {
 	return kubectl("delete", "namespace", namespace)
 }
 
-// arguments are uptest's. Claims can neither be imported nor updated by it: those steps are for managed resources.
+// arguments are uptest's. Claims can neither be imported nor updated by it: those steps are for managed resources. Its timeout is for
+// all claims and all steps together, until the last database is gone.
 func arguments(manifests []string, work string) []string {
 	return []string{
 		"e2e", strings.Join(manifests, ","),
 		"--test-directory=" + filepath.Join(work, "chainsaw"),
 		"--default-conditions=Synced,Ready,InstancesReady,DeletionProtected",
-		"--default-timeout=300s",
+		"--default-timeout=600s",
 		"--skip-update", "--skip-import",
 		"--only-clean-uptest-resources",
 	}
