@@ -61,8 +61,8 @@ type options struct {
 	Kubeconfig string        `env:"KUBECONFIG"     help:"Use this cluster instead of the local one."`
 	Group      string        `default:""           help:"Run a group of the long tests, and nothing else: instances, nodes, random, backup, store or rebuild."`
 	Run        string        `help:"Run only the tests that match, and not uptest."`
-	Parallel   int           `default:"3"          help:"How many tests run at once: a database starting takes a whole core."`
-	Timeout    time.Duration `default:"25m"        help:"How long the tests may take."`
+	Parallel   int           `default:"2"          help:"How many tests run at once: a database starting takes a whole core."`
+	Timeout    time.Duration `default:"40m"        help:"How long the tests may take."`
 }
 
 func main() {
