@@ -31,13 +31,13 @@ func observeGrants(in compose.Input, r request) map[string]grantFacts {
 }
 
 // planGrants returns what other namespaces restore with: what they were given before, as long as what they are to be given cannot be
-// used, or the cluster's backups are another plan's.
-func planGrants(r request, seen facts, rand io.Reader) (verdict, map[string]map[string][]byte, error) {
+// used, or the instances are told of another location.
+func planGrants(r request, seen facts, location verdict, rand io.Reader) (verdict, map[string]map[string][]byte, error) {
 	told := granted(compose.True, v1alpha1.ReasonAccepted, grantsInForce(r))
 	grants := map[string]map[string][]byte{}
 	for _, namespace := range slices.Sorted(maps.Keys(r.Grants)) {
 		before := seen.Grants[namespace].Secret
-		data, refused := grantContent(r, seen, namespace)
+		data, refused := grantContent(r, seen, location, namespace)
 		if refused != nil {
 			if told.Status == compose.True {
 				told = grantRefused(*refused)
@@ -56,12 +56,12 @@ func planGrants(r request, seen facts, rand io.Reader) (verdict, map[string]map[
 	return told, grants, nil
 }
 
-func grantContent(r request, seen facts, namespace string) (map[string][]byte, *refusal) {
+func grantContent(r request, seen facts, location verdict, namespace string) (map[string][]byte, *refusal) {
 	switch {
 	case namespace == r.Namespace:
 		return nil, &refusal{Reason: v1alpha1.ReasonRefused, Message: fmt.Sprintf("The namespace %s in grants is the plan's own, which needs no grant: take it out.", namespace)}
-	case seen.Rival != "":
-		return nil, &refusal{Reason: v1alpha1.ReasonOtherPlan, Message: fmt.Sprintf("The backups are those of the BackupPlan %s.", seen.Rival), Waits: true}
+	case location.Status != compose.True:
+		return nil, &refusal{Reason: location.Reason, Message: "Grants wait until the location is accepted: " + location.Message, Waits: true}
 	}
 	return content(r, seen, userSecret{
 		Lookup: seen.Grants[namespace].Credentials, Name: r.Grants[namespace], Field: fmt.Sprintf("the grant to the namespace %s", namespace),

@@ -28,63 +28,79 @@ func TestPlanGrants(t *testing.T) {
 	}
 	reader := found(map[string]string{"accessKeyID": "reader", "secretAccessKey": "key"})
 	before := map[string][]byte{instance.KeyAccessKey: []byte("before")}
-	seeing := func(grants map[string]grantFacts, change ...func(*facts)) facts {
-		f := working(change...)
+	accepted := located(compose.True, v1alpha1.ReasonAccepted, false, "")
+	seeing := func(grants map[string]grantFacts) facts {
+		f := working()
 		f.Grants = grants
 		return f
 	}
 	cases := map[string]struct {
-		reason string
-		r      request
-		seen   facts
-		want   want
+		reason   string
+		r        request
+		seen     facts
+		location verdict
+		want     want
 	}{
 		"None": {
-			reason: "A plan without grants gives nobody anything.",
-			r:      nightly(),
-			seen:   working(),
-			want:   want{Status: compose.True, Reason: v1alpha1.ReasonAccepted},
+			reason:   "A plan without grants gives nobody anything.",
+			r:        nightly(),
+			seen:     working(),
+			location: accepted,
+			want:     want{Status: compose.True, Reason: v1alpha1.ReasonAccepted},
 		},
 		"Granted": {
-			reason: "A namespace gets the credentials of its grant, and not those of the plan.",
-			r:      granting("reports"),
-			seen:   seeing(map[string]grantFacts{"reports": {Credentials: reader}}),
-			want:   want{Status: compose.True, Reason: v1alpha1.ReasonAccepted, Keys: map[string]string{"reports": "reader"}},
+			reason:   "A namespace gets the credentials of its grant, and not those of the plan.",
+			r:        granting("reports"),
+			seen:     seeing(map[string]grantFacts{"reports": {Credentials: reader}}),
+			location: accepted,
+			want:     want{Status: compose.True, Reason: v1alpha1.ReasonAccepted, Keys: map[string]string{"reports": "reader"}},
 		},
 		"NotLookedUp": {
-			reason: "What was given stays until it is known what is to be given.",
-			r:      granting("reports"),
-			seen:   seeing(map[string]grantFacts{"reports": {Secret: before}}),
-			want:   want{Status: compose.Unknown, Reason: v1alpha1.ReasonCredentialsMissing, Keys: map[string]string{"reports": "before"}},
+			reason:   "What was given stays until it is known what is to be given.",
+			r:        granting("reports"),
+			seen:     seeing(map[string]grantFacts{"reports": {Secret: before}}),
+			location: accepted,
+			want:     want{Status: compose.Unknown, Reason: v1alpha1.ReasonCredentialsMissing, Keys: map[string]string{"reports": "before"}},
 		},
 		"CredentialsMissing": {
-			reason: "A Secret that is not there holds up no other grant, and is told of.",
-			r:      granting("reports", "audit"),
-			seen:   seeing(map[string]grantFacts{"reports": {Credentials: reader}, "audit": {Credentials: compose.Lookup{Answered: true}}}),
-			want:   want{Status: compose.False, Reason: v1alpha1.ReasonCredentialsMissing, Stalls: true, Keys: map[string]string{"reports": "reader"}},
+			reason:   "A Secret that is not there holds up no other grant, and is told of.",
+			r:        granting("reports", "audit"),
+			seen:     seeing(map[string]grantFacts{"reports": {Credentials: reader}, "audit": {Credentials: compose.Lookup{Answered: true}}}),
+			location: accepted,
+			want:     want{Status: compose.False, Reason: v1alpha1.ReasonCredentialsMissing, Stalls: true, Keys: map[string]string{"reports": "reader"}},
 		},
 		"CredentialsIncomplete": {
-			reason: "Credentials that became unusable leave those before in force, as the plan's own do.",
-			r:      granting("reports"),
-			seen:   seeing(map[string]grantFacts{"reports": {Secret: before, Credentials: found(map[string]string{"accessKeyID": "id"})}}),
-			want:   want{Status: compose.False, Reason: v1alpha1.ReasonCredentialsRefused, Stalls: true, Keys: map[string]string{"reports": "before"}},
+			reason:   "Credentials that became unusable leave those before in force, as the plan's own do.",
+			r:        granting("reports"),
+			seen:     seeing(map[string]grantFacts{"reports": {Secret: before, Credentials: found(map[string]string{"accessKeyID": "id"})}}),
+			location: accepted,
+			want:     want{Status: compose.False, Reason: v1alpha1.ReasonCredentialsRefused, Stalls: true, Keys: map[string]string{"reports": "before"}},
 		},
 		"OwnNamespace": {
-			reason: "The plan's own namespace needs no grant.",
-			r:      granting("shop"),
-			seen:   seeing(map[string]grantFacts{"shop": {Credentials: reader}}),
-			want:   want{Status: compose.False, Reason: v1alpha1.ReasonRefused, Stalls: true},
+			reason:   "The plan's own namespace needs no grant.",
+			r:        granting("shop"),
+			seen:     seeing(map[string]grantFacts{"shop": {Credentials: reader}}),
+			location: accepted,
+			want:     want{Status: compose.False, Reason: v1alpha1.ReasonRefused, Stalls: true},
 		},
 		"SecondPlan": {
-			reason: "A second plan of a DBCluster grants nothing of the first one's.",
-			r:      granting("reports"),
-			seen:   seeing(map[string]grantFacts{"reports": {Credentials: reader}}, func(f *facts) { f.Rival = "weekly" }),
-			want:   want{Status: compose.Unknown, Reason: v1alpha1.ReasonOtherPlan},
+			reason:   "A second plan of a DBCluster grants nothing of the first one's.",
+			r:        granting("reports"),
+			seen:     seeing(map[string]grantFacts{"reports": {Credentials: reader}}),
+			location: located(compose.False, v1alpha1.ReasonOtherPlan, true, "The DBCluster has another one."),
+			want:     want{Status: compose.Unknown, Reason: v1alpha1.ReasonOtherPlan},
+		},
+		"LocationNotInForce": {
+			reason:   "Nobody is sent to a location that the instances are not told of yet.",
+			r:        granting("reports"),
+			seen:     seeing(map[string]grantFacts{"reports": {Secret: before, Credentials: reader}}),
+			location: located(compose.Unknown, v1alpha1.ReasonWaitingForBucket, false, "Waiting for the bucket."),
+			want:     want{Status: compose.Unknown, Reason: v1alpha1.ReasonWaitingForBucket, Keys: map[string]string{"reports": "before"}},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			told, grants, err := planGrants(tc.r, tc.seen, functiontest.Rand(1))
+			told, grants, err := planGrants(tc.r, tc.seen, tc.location, functiontest.Rand(1))
 			if err != nil {
 				t.Fatalf("\n%s\nplanGrants(...): %v", tc.reason, err)
 			}

@@ -86,7 +86,7 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 	if data == nil && seen.Wanted {
 		return plan{}, errNotSeen
 	}
-	granted, grants, err := planGrants(r, seen, rand)
+	granted, grants, err := planGrants(r, seen, location, rand)
 	if err != nil {
 		return plan{}, err
 	}

@@ -232,7 +232,7 @@ func (a *Agent) restoreMessage(wanted instance.Restore, err error) string {
 	of := fmt.Sprintf("The DBCluster %s of the namespace %s is not restored %s", wanted.Cluster, wanted.Namespace, restore.Target(wanted))
 	switch {
 	case errors.Is(err, restore.ErrNoRepository) && wanted.ByGrant:
-		return fmt.Sprintf("%s yet: no BackupPlan there grants its backups to this namespace. Have %s added to grants of that BackupPlan, or set bootstrap.restore.backupPlanOf to Self and create a BackupPlan of this DBCluster with the same location and credentials of its own.", of, a.env.Namespace)
+		return fmt.Sprintf("%s yet: no BackupPlan there grants its backups to this namespace. Have %s added to grants of that BackupPlan, whose condition GrantsAccepted says when it is in force, or set bootstrap.restore.backupPlanOf to Self and create a BackupPlan of this DBCluster with the same location and credentials of its own.", of, a.env.Namespace)
 	case errors.Is(err, restore.ErrNoRepository):
 		return of + " yet: there is no BackupPlan that says where its backups are. Create it; bootstrap.restore.backupPlanOf says whose it is."
 	case a.isFinal(err) && a.incarnation != nil:

@@ -251,7 +251,7 @@ func TestOtherTenant(t *testing.T) {
 }
 
 // TestGrantedBackups restores a database of another namespace whose BackupPlan grants that, with an account that can only read. Before
-// it does, and for a namespace that it does not name, there is nothing to be had. No credentials are left once it is restored.
+// it does, and once the grant is taken back, there is nothing to be had. No credentials are left once it is restored.
 func TestGrantedBackups(t *testing.T) {
 	s := newScene(t)
 	source := s.create("source", smallSpec("17"))
