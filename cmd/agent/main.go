@@ -34,7 +34,7 @@ type commands struct {
 type runCommand struct{}
 
 func (runCommand) Run(ctx context.Context) error {
-	agent, err := agent()
+	agent, err := agent(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,9 +47,9 @@ func (mayPromoteCommand) Run(ctx context.Context) error {
 	return run.MayPromote(ctx)
 }
 
-func agent() (*run.Agent, error) {
+func agent(ctx context.Context) (*run.Agent, error) {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	return run.New(run.Environment{
+	return run.New(ctx, run.Environment{
 		Pod:         os.Getenv(instance.EnvPodName),
 		Namespace:   os.Getenv(instance.EnvPodNamespace),
 		PodIP:       os.Getenv(instance.EnvPodIP),

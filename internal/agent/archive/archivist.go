@@ -16,6 +16,7 @@ import (
 	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
 )
 
@@ -50,6 +51,7 @@ type Status struct {
 type Archivist struct {
 	cluster  naming.Cluster
 	kube     *kube.Client
+	postgres *postgres.Local
 	log      *slog.Logger
 	secret   string // The folder that the repository's Secret is mounted in.
 	folder   string
@@ -93,9 +95,9 @@ type inForce struct {
 }
 
 // New returns the archivist of an instance. Planned says whether the function knows of a BackupPlan.
-func New(cluster naming.Cluster, client *kube.Client, log *slog.Logger, planned func() bool, database func() Database) *Archivist {
+func New(cluster naming.Cluster, client *kube.Client, local *postgres.Local, log *slog.Logger, planned func() bool, database func() Database) *Archivist {
 	return &Archivist{
-		cluster: cluster, kube: client, log: log, planned: planned, database: database,
+		cluster: cluster, kube: client, postgres: local, log: log, planned: planned, database: database,
 		secret: instance.FolderRepository, folder: Folder(), server: &server{log: log}, known: &known{},
 	}
 }

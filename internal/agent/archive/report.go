@@ -14,7 +14,6 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/schedule"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
-	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
 )
 
@@ -48,7 +47,7 @@ func (a *Archivist) look(ctx context.Context, now time.Time, before Status) *Sta
 		Waiting: waiting(a.inForce.Directory), LastArchived: before.LastArchived,
 		Archive: &instance.Archive{Repository: a.inForce.ID, Path: a.inForce.Path, State: instance.Archiving, Since: a.since},
 	}
-	if last, err := postgres.LastArchived(ctx); err == nil && !last.IsZero() {
+	if last, err := a.postgres.LastArchived(ctx); err == nil && !last.IsZero() {
 		s.LastArchived = last
 	}
 	if a.since != nil && s.LastArchived.After(*a.since) {

@@ -33,15 +33,11 @@ const (
 )
 
 // Ask opens a new connection, as a client would, and says what came of it within a time.
-func Ask(ctx context.Context, patience time.Duration) Answer {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	c, err := connect(ctx, patience)
-	if err == nil {
-		defer c.Close(ctx) //nolint:errcheck // It answered.
-		_, err = c.Exec(ctx, "SELECT 1")
-	}
-	return judge(err)
+func (l *Local) Ask(ctx context.Context, patience time.Duration) Answer {
+	return judge(l.withNewConnection(ctx, patience, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SELECT 1")
+		return err
+	}))
 }
 
 func judge(err error) Answer {
@@ -58,9 +54,9 @@ func judge(err error) Answer {
 }
 
 // Streams says whether a standby receives WAL.
-func Streams(ctx context.Context) (bool, error) {
+func (l *Local) Streams(ctx context.Context) (bool, error) {
 	streams := false
-	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+	err := l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		if err := c.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'").Scan(&streams); err != nil {
 			return fmt.Errorf("cannot ask PostgreSQL whether it follows: %w", err)
 		}
@@ -71,18 +67,18 @@ func Streams(ctx context.Context) (bool, error) {
 
 // Hurry makes a standby look for WAL now, if it receives none and is set to follow the host. What failed is otherwise tried again
 // only after wal_retrieve_retry_interval.
-func Hurry(ctx context.Context, host string) error {
-	return wakeStartup(ctx, `strpos(current_setting('primary_conninfo') || ' ', ' host=' || $1 || ' ') > 0
+func (l *Local) Hurry(ctx context.Context, host string) error {
+	return l.wakeStartup(ctx, `strpos(current_setting('primary_conninfo') || ' ', ' host=' || $1 || ' ') > 0
 		AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`, host)
 }
 
 // HurryPromotion makes a standby look now whether it is to be promoted. One that has just failed to receive WAL does so otherwise only
 // after wal_retrieve_retry_interval.
-func HurryPromotion(ctx context.Context) error { return wakeStartup(ctx, "true") }
+func (l *Local) HurryPromotion(ctx context.Context) error { return l.wakeStartup(ctx, "true") }
 
 // wakeStartup signals PostgreSQL's startup process if a condition holds. That takes SIGHUP as a reason to look.
-func wakeStartup(ctx context.Context, condition string, arguments ...any) error {
-	return withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+func (l *Local) wakeStartup(ctx context.Context, condition string, arguments ...any) error {
+	return l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		pid := 0
 		err := c.QueryRow(ctx, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup' AND "+condition, arguments...).Scan(&pid)
 		if errors.Is(err, pgx.ErrNoRows) {

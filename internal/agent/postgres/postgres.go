@@ -3,11 +3,12 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
@@ -15,8 +16,14 @@ import (
 // statementTimeout bounds every statement of the agent's own.
 const statementTimeout = 5 * time.Second
 
-// connectTimeout bounds the connecting before it.
+// connectTimeout bounds the connecting before it, and how long a connection that was kept may take to show that it is one.
 const connectTimeout = 2 * time.Second
+
+// connections is how many the agent has at most, and idleTime how long it keeps one that it does not need.
+const (
+	connections = 4
+	idleTime    = 2 * time.Minute
+)
 
 // A Setting is what pg_settings says about one.
 type Setting struct {
@@ -32,55 +39,96 @@ type Setting struct {
 // NeedsRestart says whether a change of the setting is in force only after a restart.
 func (s Setting) NeedsRestart() bool { return s.Context == "postmaster" }
 
-// connect opens a connection for one task. The agent asks seldom, and a connection that it kept would be one that a
-// restart has to break.
-func connect(ctx context.Context, patience time.Duration) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable", instance.FolderSocket, instance.PortPostgreSQL))
+// lastsWithSession says whether a session has the setting as it was when it began, whatever was reloaded since.
+func (s Setting) lastsWithSession() bool {
+	return s.Context == "backend" || s.Context == "superuser-backend"
+}
+
+// A Local is the PostgreSQL of the same container. It keeps its connections: PostgreSQL begins a process for a new one, which may take
+// 30 ms of a core, and the agent asks most often around a promotion, when clients wait.
+type Local struct {
+	pool *pgxpool.Pool
+}
+
+// Open returns the PostgreSQL of this container, whether it runs yet or not.
+func Open(ctx context.Context) (*Local, error) {
+	config, err := pgxpool.ParseConfig(socket("postgres"))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the connection's settings: %w", err)
 	}
-	config.ConnectTimeout = patience
-	config.RuntimeParams["application_name"] = "xdb-agent"
-	conn, err := pgx.ConnectConfig(ctx, config)
+	config.ConnConfig.RuntimeParams["application_name"] = "xdb-agent"
+	config.ConnConfig.ConnectTimeout, config.PingTimeout = connectTimeout, connectTimeout
+	config.MaxConns, config.MaxConnIdleTime = connections, idleTime
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to PostgreSQL: %w", err)
+		return nil, fmt.Errorf("cannot prepare to connect to PostgreSQL: %w", err)
 	}
-	return conn, nil
+	return &Local{pool}, nil
 }
 
-// withConnection does one task with a connection.
-func withConnection(ctx context.Context, task func(ctx context.Context, c *pgx.Conn) error) error {
+// socket is how a user connects to the PostgreSQL of this container.
+func socket(user string) string {
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=postgres sslmode=disable", instance.FolderSocket, instance.PortPostgreSQL, user)
+}
+
+// withConnection does one task with a connection that may have been kept.
+func (l *Local) withConnection(ctx context.Context, task func(ctx context.Context, c *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	c, err := connect(ctx, connectTimeout)
+	c, err := l.pool.Acquire(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot connect to PostgreSQL: %w", err)
 	}
-	return errors.Join(task(ctx, c), c.Close(ctx))
+	defer c.Release()
+	return task(ctx, c.Conn())
+}
+
+// withNewConnection does one task with a connection of its own, as a client that comes now would have it.
+func (l *Local) withNewConnection(ctx context.Context, patience time.Duration, task func(ctx context.Context, c *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	config := l.pool.Config().ConnConfig
+	config.ConnectTimeout = patience
+	c, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("cannot connect to PostgreSQL: %w", err)
+	}
+	defer c.Close(ctx) //nolint:errcheck // The task is done.
+	return task(ctx, c)
 }
 
 // Settings returns what the named settings are now, and all that wait for a restart, by name. The recovery targets, which Patroni
 // writes down for a standby and takes away again when it writes the configuration of one that was promoted, wait for nothing: only
 // a start with a recovery reads them.
-func Settings(ctx context.Context, names []string) (map[string]Setting, error) {
+func (l *Local) Settings(ctx context.Context, names []string) (map[string]Setting, error) {
+	var settings []Setting
+	read := func(ctx context.Context, c *pgx.Conn) (err error) {
+		settings, err = readSettings(ctx, c, names)
+		return err
+	}
+	err := l.withConnection(ctx, read)
+	if err == nil && slices.ContainsFunc(settings, Setting.lastsWithSession) {
+		err = l.withNewConnection(ctx, statementTimeout, read)
+	}
+	found := map[string]Setting{}
+	for _, s := range settings {
+		found[s.Name] = s
+	}
+	return found, err
+}
+
+func readSettings(ctx context.Context, c *pgx.Conn, names []string) ([]Setting, error) {
 	const query = `SELECT name, coalesce(setting, ''), coalesce(unit, ''), coalesce(current_setting(name, true), ''), context, source, pending_restart
 FROM pg_settings WHERE name = ANY($1) OR pending_restart AND name NOT LIKE 'recovery\_target%'`
-	found := map[string]Setting{}
-	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		rows, err := c.Query(ctx, query, names)
-		if err != nil {
-			return fmt.Errorf("cannot read settings: %w", err)
-		}
-		settings, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Setting])
-		if err != nil {
-			return fmt.Errorf("cannot read settings: %w", err)
-		}
-		for _, s := range settings {
-			found[s.Name] = s
-		}
-		return nil
-	})
-	return found, err
+	rows, err := c.Query(ctx, query, names)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read settings: %w", err)
+	}
+	settings, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Setting])
+	if err != nil {
+		return nil, fmt.Errorf("cannot read settings: %w", err)
+	}
+	return settings, nil
 }
 
 // A FileError is a line of the configuration that PostgreSQL refuses.
@@ -90,12 +138,12 @@ type FileError struct {
 }
 
 // FileErrors returns the settings whose values PostgreSQL refuses, but not those that only wait for a restart.
-func FileErrors(ctx context.Context) ([]FileError, error) {
+func (l *Local) FileErrors(ctx context.Context) ([]FileError, error) {
 	const query = `SELECT coalesce(name, ''), error FROM pg_file_settings
 WHERE error IS NOT NULL AND error <> 'setting could not be applied' AND error NOT LIKE '%cannot be changed without restarting the server'
 ORDER BY name`
 	var found []FileError
-	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+	err := l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query)
 		if err != nil {
 			return fmt.Errorf("cannot read errors of the configuration: %w", err)
@@ -110,9 +158,9 @@ ORDER BY name`
 }
 
 // AcceptsWrites says whether PostgreSQL is a primary's.
-func AcceptsWrites(ctx context.Context) (bool, error) {
+func (l *Local) AcceptsWrites(ctx context.Context) (bool, error) {
 	accepts := false
-	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+	err := l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		if err := c.QueryRow(ctx, "SELECT NOT pg_is_in_recovery()").Scan(&accepts); err != nil {
 			return fmt.Errorf("cannot ask PostgreSQL whether it is in recovery: %w", err)
 		}
@@ -122,8 +170,8 @@ func AcceptsWrites(ctx context.Context) (bool, error) {
 }
 
 // Reload makes PostgreSQL read its configuration and its certificate again.
-func Reload(ctx context.Context) error {
-	return withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+func (l *Local) Reload(ctx context.Context) error {
+	return l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		if _, err := c.Exec(ctx, "SELECT pg_reload_conf()"); err != nil {
 			return fmt.Errorf("cannot reload PostgreSQL: %w", err)
 		}

@@ -28,12 +28,12 @@ type sender struct {
 
 // Replication returns what the primary sees of the standbys that log in as a user. Copies that are being taken are not
 // among them.
-func Replication(ctx context.Context, user string) (*instance.Replication, error) {
+func (l *Local) Replication(ctx context.Context, user string) (*instance.Replication, error) {
 	const query = `SELECT application_name, state, sync_state, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint
 FROM pg_stat_replication WHERE usename = $1 AND state IN ('catchup', 'streaming') ORDER BY application_name, pid`
 	var senders []sender
 	names := ""
-	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+	err := l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, user)
 		if err != nil {
 			return fmt.Errorf("cannot read the state of replication: %w", err)

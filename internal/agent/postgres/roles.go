@@ -21,9 +21,9 @@ const scramIterations = 4096
 
 // EnsureMetricsRole makes the role that the metrics exporter logs in with over the socket. It has no password, and reads
 // statistics only.
-func EnsureMetricsRole(ctx context.Context, name string) error {
+func (l *Local) EnsureMetricsRole(ctx context.Context, name string) error {
 	role := pgx.Identifier{name}.Sanitize()
-	return withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+	return l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		there := false
 		if err := c.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
 			return fmt.Errorf("cannot look for role %q: %w", name, err)
@@ -48,8 +48,8 @@ func EnsureMetricsRole(ctx context.Context, name string) error {
 
 // EnsurePassword sets a role's password unless it is that already. The database gets a verifier that is computed here: the
 // password itself is in no statement, and so in no log.
-func EnsurePassword(ctx context.Context, role, password string) error {
-	return withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+func (l *Local) EnsurePassword(ctx context.Context, role, password string) error {
+	return l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		var verifier *string
 		if err := c.QueryRow(ctx, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", role).Scan(&verifier); err != nil {
 			return fmt.Errorf("cannot read what the password of %q is checked with: %w", role, err)

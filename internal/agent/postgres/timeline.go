@@ -10,8 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
 // Timeline returns the timeline that a PostgreSQL writes or, on a standby, replays. It fails for a user that must not replicate.
@@ -25,7 +23,7 @@ func (r Remote) Timeline(ctx context.Context) (int, error) {
 
 // Timeline returns the same of the PostgreSQL of this container, as the user that replicates.
 func Timeline(ctx context.Context, user string) (int, error) {
-	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s sslmode=disable", instance.FolderSocket, instance.PortPostgreSQL, user))
+	config, err := pgconn.ParseConfig(socket(user))
 	if err != nil {
 		return 0, fmt.Errorf("cannot make the connection's settings: %w", err)
 	}
@@ -62,9 +60,9 @@ func parseTimeline(results []*pgconn.Result) (int, error) {
 
 // SkipTimelines lets the PostgreSQL of this container begin, when it is promoted, a timeline after the latest: those after its own have
 // been begun by another instance. Two timelines of one number would be taken for the same by a standby that has the other, and by the archive.
-func SkipTimelines(ctx context.Context, own, latest int) error {
+func (l *Local) SkipTimelines(ctx context.Context, own, latest int) error {
 	folder := ""
-	err := withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
+	err := l.withConnection(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, "SELECT current_setting('data_directory')").Scan(&folder)
 	})
 	if err != nil {

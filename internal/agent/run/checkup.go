@@ -72,7 +72,7 @@ func (c *checkup) run(ctx context.Context) {
 }
 
 func (c *checkup) examine(ctx context.Context, patience time.Duration) health.Sign {
-	answer := postgres.Ask(ctx, patience)
+	answer := c.postgres.Ask(ctx, patience)
 	member, err := c.patroni.Member(ctx)
 	sign := health.Sign{Silent: answer == postgres.Silent, Primary: err == nil && member.IsPrimary()}
 	switch {
@@ -95,7 +95,7 @@ func (c *checkup) astray(ctx context.Context, answer postgres.Answer, member pat
 		return false
 	}
 	if answer == postgres.Answers {
-		if streams, err := postgres.Streams(ctx); err != nil || streams {
+		if streams, err := c.postgres.Streams(ctx); err != nil || streams {
 			return false
 		}
 	}

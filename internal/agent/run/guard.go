@@ -33,6 +33,7 @@ const (
 type guard struct {
 	supervisor *supervise.Supervisor
 	patroni    patroni.Client
+	postgres   *postgres.Local
 	metrics    *metrics.Collector
 	log        *slog.Logger
 	ttl        func() time.Duration
@@ -51,7 +52,7 @@ type guard struct {
 
 func newGuard(a *Agent, s *supervise.Supervisor) *guard {
 	now := time.Now()
-	return &guard{supervisor: s, metrics: a.metrics, log: a.log, ttl: a.ttl, config: a.current, fence: fence.New(a.ttl(), now), heard: now}
+	return &guard{supervisor: s, postgres: a.postgres, metrics: a.metrics, log: a.log, ttl: a.ttl, config: a.current, fence: fence.New(a.ttl(), now), heard: now}
 }
 
 // run goes on while the instance ends, too, and until its process does: a Patroni that hangs then leaves a primary behind.
@@ -79,7 +80,7 @@ func (g *guard) look(ctx context.Context, ending bool) {
 	if !g.fence.MustKill(seen, time.Now()) {
 		return
 	}
-	if ending && postgres.Ask(ctx, tick) == postgres.Busy {
+	if ending && g.postgres.Ask(ctx, tick) == postgres.Busy {
 		return // It shuts down, and has ended the connections of all clients.
 	}
 	g.log.Error("Fenced: the leader lock was not renewed in time")
@@ -126,7 +127,7 @@ func (g *guard) wakePatroni(ctx context.Context, config instance.Config) {
 func (g *guard) ask(ctx context.Context) (answered, reached bool) {
 	member, err := g.patroni.Member(ctx)
 	if err != nil {
-		g.primary = g.primary || acceptsWrites(ctx)
+		g.primary = g.primary || g.acceptsWrites(ctx)
 		return false, false
 	}
 	g.primary = member.IsPrimary() && member.State != "stopped"
@@ -136,9 +137,9 @@ func (g *guard) ask(ctx context.Context) (answered, reached bool) {
 }
 
 // acceptsWrites says whether PostgreSQL says within a tick that it is a primary's.
-func acceptsWrites(ctx context.Context) bool {
+func (g *guard) acceptsWrites(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, tick)
 	defer cancel()
-	accepts, err := postgres.AcceptsWrites(ctx)
+	accepts, err := g.postgres.AcceptsWrites(ctx)
 	return err == nil && accepts
 }

@@ -60,7 +60,7 @@ func (a *Agent) hurryAfter(ctx context.Context, leader string) {
 	ctx, cancel := context.WithTimeout(ctx, followingTime)
 	defer cancel()
 	for {
-		if err := postgres.Hurry(ctx, a.host(leader)); err != nil && ctx.Err() == nil {
+		if err := a.postgres.Hurry(ctx, a.host(leader)); err != nil && ctx.Err() == nil {
 			a.log.Debug("Cannot let PostgreSQL look for WAL at once; it does so by itself", "error", err.Error())
 		}
 		select {
@@ -79,7 +79,7 @@ func (a *Agent) hurryPromotion(ctx context.Context) {
 			return
 		case <-time.After(followingTick):
 		}
-		if err := postgres.HurryPromotion(ctx); err != nil && ctx.Err() == nil {
+		if err := a.postgres.HurryPromotion(ctx); err != nil && ctx.Err() == nil {
 			a.log.Debug("Cannot let PostgreSQL look at once whether it is promoted; it does so by itself", "error", err.Error())
 		}
 	}
@@ -95,7 +95,7 @@ func (a *Agent) welcome(ctx context.Context) {
 	}
 	go a.hurryPromotion(ctx)
 	for {
-		if accepts, err := postgres.AcceptsWrites(ctx); err == nil && accepts {
+		if accepts, err := a.postgres.AcceptsWrites(ctx); err == nil && accepts {
 			break
 		}
 		select {

@@ -17,7 +17,6 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
-	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/report"
 	"github.com/xdbcluster/xdbcluster/internal/agent/supervise"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
@@ -248,7 +247,7 @@ func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.
 	}
 	l.complain("certificate", l.serveCertificate(ctx))
 
-	settings, err := postgres.Settings(ctx, slices.Collect(maps.Keys(config.Parameters)))
+	settings, err := l.postgres.Settings(ctx, slices.Collect(maps.Keys(config.Parameters)))
 	l.complain("settings", err)
 	if err != nil {
 		return
@@ -271,7 +270,7 @@ func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, facts *
 	l.complain("parameters", l.giveParameters(ctx, config))
 	l.complain("administrator", l.setAdministrator(ctx))
 	if !l.exporter {
-		err := postgres.EnsureMetricsRole(ctx, patroni.UserMetrics)
+		err := l.postgres.EnsureMetricsRole(ctx, patroni.UserMetrics)
 		l.complain("metrics", err)
 		l.exporter = err == nil
 	}
@@ -281,7 +280,7 @@ func (l *loop) actAsPrimary(ctx context.Context, config instance.Config, facts *
 	}
 	l.takeRole(ctx, config)
 	l.complain("credentials of standbys", l.setInternal(ctx))
-	replication, err := postgres.Replication(ctx, patroni.UserReplication)
+	replication, err := l.postgres.Replication(ctx, patroni.UserReplication)
 	l.complain("replication", err)
 	facts.Replication = replication
 	facts.ReadyFor = l.readyFor(config, replication)
@@ -378,7 +377,7 @@ func (l *loop) giveParameters(ctx context.Context, config instance.Config) error
 }
 
 func (l *loop) noteRefusedParameters(ctx context.Context) {
-	refused, err := postgres.FileErrors(ctx)
+	refused, err := l.postgres.FileErrors(ctx)
 	l.complain("refused parameters", err)
 	if err != nil {
 		return
@@ -418,7 +417,7 @@ func (l *loop) setAdministrator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := postgres.EnsurePassword(ctx, user, password); err != nil {
+	if err := l.postgres.EnsurePassword(ctx, user, password); err != nil {
 		return err
 	}
 	l.log.Info("The administrator's credentials are set")
@@ -439,7 +438,7 @@ func (l *loop) setInternal(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := postgres.EnsurePassword(ctx, user, password); err != nil {
+		if err := l.postgres.EnsurePassword(ctx, user, password); err != nil {
 			return err
 		}
 	}
@@ -458,7 +457,7 @@ func (l *loop) serveCertificate(ctx context.Context) error {
 	if mounted.Revision == l.served {
 		return nil
 	}
-	if err := errors.Join(writeAuthorities(), postgres.Reload(ctx), l.supervisor.Reload()); err != nil {
+	if err := errors.Join(writeAuthorities(), l.postgres.Reload(ctx), l.supervisor.Reload()); err != nil {
 		return err
 	}
 	l.served = mounted.Revision

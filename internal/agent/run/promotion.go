@@ -80,7 +80,7 @@ func (a *Agent) mayPromote(ctx context.Context) error {
 	if !lock.Admits(a.env.Pod, time.Now()) {
 		return fmt.Errorf("this instance has timeline %d, and the last one is %d: it may lack what was acknowledged since, and is promoted only by a Failover with allowDataLoss", own, latest)
 	}
-	return postgres.SkipTimelines(ctx, own, latest)
+	return a.postgres.SkipTimelines(ctx, own, latest)
 }
 
 // timelines returns the timeline that this instance has, and the last one: that Patroni has written down, or that another instance has.

@@ -20,6 +20,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/supervise"
 	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
 )
@@ -52,12 +53,13 @@ type Environment struct {
 
 // An Agent runs one instance.
 type Agent struct {
-	env     Environment
-	log     *slog.Logger
-	cluster naming.Cluster
-	kube    *kube.Client
-	alive   *heartbeat
-	metrics *metrics.Collector
+	env      Environment
+	log      *slog.Logger
+	cluster  naming.Cluster
+	kube     *kube.Client
+	postgres *postgres.Local
+	alive    *heartbeat
+	metrics  *metrics.Collector
 
 	// incarnation is the one that this Pod was made for. Nil for the one that the cluster was born with.
 	incarnation *instance.Incarnation
@@ -71,7 +73,7 @@ type Agent struct {
 }
 
 // New returns the agent of an instance.
-func New(env Environment, log *slog.Logger) (*Agent, error) {
+func New(ctx context.Context, env Environment, log *slog.Logger) (*Agent, error) {
 	config, err := LoadConfig(instance.FolderConfig)
 	if err != nil {
 		return nil, err
@@ -85,8 +87,12 @@ func New(env Environment, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	local, err := postgres.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &Agent{
-		env: env, log: log, cluster: cluster, kube: client, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
+		env: env, log: log, cluster: cluster, kube: client, postgres: local, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
 		incarnation: incarnation, config: config, wake: make(chan struct{}, 1),
 	}, nil
 }
@@ -246,7 +252,7 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 }
 
 func (a *Agent) archivist(vol *volume.Volume) *archive.Archivist {
-	return archive.New(a.cluster, a.kube, a.log,
+	return archive.New(a.cluster, a.kube, a.postgres, a.log,
 		func() bool { return a.current().Backup != nil },
 		func() archive.Database {
 			return archive.Database{SystemIdentifier: vol.Identity().SystemIdentifier, Directory: vol.DataDirectory()}
