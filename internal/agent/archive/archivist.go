@@ -16,8 +16,8 @@ import (
 	names "github.com/xdbcluster/xdbcluster/functions/pgbackrest"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
-	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/pgbackrest"
+	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 )
 
 const (

@@ -20,8 +20,9 @@ import (
 // clientPod is the name of the Pod that connects to databases as an application would.
 const clientPod = "client"
 
-// application starts the Pod that statements are run from, if it is not there: in the database's namespace, or in another.
-func (d *database) application(namespace string) {
+// application starts the Pod that statements are run from, if it is not there: in the database's namespace, or in another. It says
+// whether the Pod is new.
+func (d *database) application(namespace string) bool {
 	d.Helper()
 	set := &appsv1.StatefulSet{}
 	d.get(set, d.cluster().StatefulSet())
@@ -51,7 +52,8 @@ func (d *database) application(namespace string) {
 			Volumes: []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 		},
 	}
-	if err := d.kube.Create(d.Context(), pod); err != nil && !apierrors.IsAlreadyExists(err) {
+	err := d.kube.Create(d.Context(), pod)
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		d.Fatalf("cannot create the Pod of an application: %v", err)
 	}
 	d.eventually(rolloutLimit, "The application's Pod runs", func(ctx context.Context) (string, bool) {
@@ -60,6 +62,7 @@ func (d *database) application(namespace string) {
 		}
 		return fmt.Sprintf("%s %v", pod.Status.Phase, pod.Status.ContainerStatuses), pod.Status.Phase == corev1.PodRunning
 	})
+	return err == nil
 }
 
 func (s *scene) firstNode() string {
@@ -75,7 +78,10 @@ func (s *scene) firstNode() string {
 // connection Secret holds.
 func (d *database) psql(connection map[string]string, statements string) (string, error) {
 	d.Helper()
-	d.application(d.namespace)
+	if d.application(d.namespace) {
+		// What enforces NetworkPolicies refuses a new Pod until it has seen the Pod's address: a second here, longer on a busy machine.
+		d.waitReach(d.namespace, true)
+	}
 	out, err := d.exec(d.Context(), clientPod, "psql", psqlScript(connection, statements), "sh", "-es")
 	return strings.TrimSpace(out), err
 }

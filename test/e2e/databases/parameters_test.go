@@ -24,16 +24,18 @@ func TestParameters(t *testing.T) {
 		return func(spec *v1alpha1.DBClusterSpec) { spec.PrimarySpec.Parameters[name] = value }
 	}
 
-	t.Log("A setting that PostgreSQL can reload")
+	t.Log("Settings that PostgreSQL can reload, one of them for sessions that begin later")
 	before, since := d.local(started), time.Now()
-	d.roll(set("work_mem", "7MB"))
+	d.roll(func(spec *v1alpha1.DBClusterSpec) {
+		spec.PrimarySpec.Parameters["work_mem"], spec.PrimarySpec.Parameters["log_connections"] = "7MB", "on"
+	})
 	t.Logf("in force and shown after %s", ago(since))
 	if got := d.show("work_mem"); got != "7MB" {
 		t.Errorf("work_mem is %s after the rollout; want 7MB", got)
 	}
 	status := d.status().Parameters
-	if status.LastChange != "Reload" || status.InForce["work_mem"] != "7MB" {
-		t.Errorf("status says %q, work_mem %q; want Reload, 7MB", status.LastChange, status.InForce["work_mem"])
+	if status.LastChange != "Reload" || status.InForce["work_mem"] != "7MB" || status.InForce["log_connections"] != "on" {
+		t.Errorf("status says %q, work_mem %q, log_connections %q; want Reload, 7MB, on", status.LastChange, status.InForce["work_mem"], status.InForce["log_connections"])
 	}
 	if after := d.local(started); after != before {
 		t.Error("PostgreSQL was restarted for a setting that it can reload")

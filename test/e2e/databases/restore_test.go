@@ -15,8 +15,8 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 )
 
-// clonesAtOnce is how many clones of one database run at a time.
-const clonesAtOnce = 4
+// clonesAtOnce is how many clones of one database start at a time: each takes a whole core.
+const clonesAtOnce = 2
 
 // TestRestore makes new clusters from the backups and the WAL of one that goes on: to the end of a backup, to a time and to a
 // position in the WAL between two transactions, to the end of a transaction, to a restore point, and to the end of the archive.
