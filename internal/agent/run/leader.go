@@ -172,21 +172,24 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 	if config.Instances <= 1 || config.Synchronous == synchronyOff {
 		return config.Instances <= 1
 	}
-	stopping := ctx.Err() != nil
-	ctx = context.WithoutCancel(ctx)
-	handover, err := a.kube.Handover(ctx)
+	done, err := a.handOn(context.WithoutCancel(ctx), vol, ended, crashed, ctx.Err() != nil, killPatroni)
 	if err != nil {
-		a.log.Warn("Cannot tell whether another instance is to take over; the leader lock is not released early", "error", err.Error())
+		a.log.Warn("Cannot release the leader lock early; it runs out by itself", "error", err.Error())
 		return kerrors.IsUnauthorized(err)
 	}
-	if !goesOn(handover.Concerns(a.env.Pod), crashed, stopping, config.Health.NoFailover) {
-		return false
+	return done
+}
+
+// handOn releases the lock if it goes to another instance, and says whether it does.
+func (a *Agent) handOn(ctx context.Context, vol *volume.Volume, ended time.Time, crashed, stopping bool, killPatroni func() error) (bool, error) {
+	handover, err := a.kube.Handover(ctx)
+	if err != nil || !goesOn(handover.Concerns(a.env.Pod), crashed, stopping, a.current().Health.NoFailover) {
+		return false, err
 	}
 	if handover != (kube.Handover{}) {
 		// Patroni would promote whoever is named in it without asking what that has.
 		if err := a.kube.TakeBack(ctx); err != nil {
-			a.log.Warn("Cannot take the request back; the leader lock runs out by itself", "error", err.Error())
-			return kerrors.IsUnauthorized(err)
+			return false, err
 		}
 	}
 	heir := ""
@@ -199,15 +202,11 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 		a.log.Warn("The instance that was to take over may lack a commit; another one does", "instance", handover.To)
 	}
 	released, err := a.kube.ReleaseLock(ctx, ended, heir)
-	if err != nil {
-		a.log.Warn("Cannot release the leader lock; it runs out by itself", "error", err.Error())
-		return kerrors.IsUnauthorized(err)
-	}
 	if released {
 		a.metrics.Count(metrics.EventReleased)
 		a.log.Info("The leader lock was released: every process of PostgreSQL is gone", "crashed", crashed, "heir", heir)
 	}
-	return true
+	return err == nil, err
 }
 
 // goesOn says whether the lock goes to another instance: that was asked for, or this one failed, or it ends.
