@@ -59,6 +59,8 @@ func Open(ctx context.Context) (*Local, error) {
 	config.ConnConfig.RuntimeParams["application_name"] = "xdb-agent"
 	config.ConnConfig.ConnectTimeout, config.PingTimeout = connectTimeout, connectTimeout
 	config.MaxConns, config.MaxConnIdleTime = connections, idleTime
+	// A restart ends connections, and so may idle_session_timeout.
+	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare to connect to PostgreSQL: %w", err)
