@@ -15,6 +15,9 @@ type Sign struct {
 
 	// Astray says that a standby does not follow, makes no progress, and could: a primary serves, and lets it copy.
 	Astray bool
+
+	// Unknown says that nobody said how the instance is. What was seen before stands.
+	Unknown bool
 }
 
 // A Remedy is what is to be done.
@@ -44,7 +47,7 @@ type Judge struct {
 // Silent is how many checks in a row were not answered.
 func (j *Judge) Silent() int { return j.silent }
 
-// Astray is how many checks in a row found a standby that does not follow.
+// Astray is how many checks in a row, but for those that could not tell, found a standby that does not follow.
 func (j *Judge) Astray() int { return j.astray }
 
 // Next returns what is to be done after another sign. A remedy has as many checks to show its effect as it took to come to it.
@@ -70,9 +73,10 @@ func (j *Judge) count(s Sign) {
 	} else {
 		j.silent = 0
 	}
-	if s.Astray {
+	switch {
+	case s.Astray:
 		j.astray++
-	} else {
+	case !s.Unknown:
 		j.astray = 0
 	}
 }

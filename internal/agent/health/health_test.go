@@ -76,6 +76,11 @@ func TestNext(t *testing.T) {
 			args:   args{rules, []Sign{astray, astray, astray, {}, astray, astray, astray}},
 			want:   []Remedy{Nothing, Nothing, Nothing, Nothing, Nothing, Nothing, Nothing},
 		},
+		"StandbyThatCannotStart": {
+			reason: "Patroni does not answer while it tries in vain to start PostgreSQL, which does not mean that the standby is well.",
+			args:   args{rules, []Sign{astray, {Unknown: true}, astray, {Unknown: true}, astray, {Unknown: true}, astray}},
+			want:   []Remedy{Nothing, Nothing, Nothing, Nothing, Nothing, Nothing, CopyAnew},
+		},
 		"NoHeal": {
 			reason: "Without automatic healing nobody's data is replaced.",
 			args:   args{with(func(h *instance.Health) { h.NoHeal = true }), []Sign{astray, astray, astray, astray, astray}},

@@ -39,7 +39,7 @@ type checkup struct {
 	patroni    patroni.Client
 	judge      health.Judge
 
-	progress string // How far a standby had got at the check before.
+	progress string // How far a standby had got when it was last seen to run.
 	cause    error  // Why a standby that does not follow is not copied anew.
 
 	found atomic.Pointer[ailment]
@@ -82,16 +82,15 @@ func (c *checkup) examine(ctx context.Context, patience time.Duration) health.Si
 	case err == nil, answer == postgres.Busy:
 		// A Patroni that waits for a PostgreSQL which starts takes long to answer.
 		sign.Astray = c.astray(ctx, answer, member)
+	default:
+		sign.Unknown = true
 	}
 	return sign
 }
 
 // astray says whether a standby is stuck though it could follow. One that is being copied, or recovers, however slowly, is not.
 func (c *checkup) astray(ctx context.Context, answer postgres.Answer, member patroni.Member) bool {
-	progress := fmt.Sprint(member.XLog, c.supervisor.Recovery())
-	moved := progress != c.progress
-	c.progress = progress
-	if moved || strings.Contains(member.State, "creating") || strings.Contains(member.State, "bootstrap") {
+	if c.moved(member.XLog, c.supervisor.Recovery()) || strings.Contains(member.State, "creating") || strings.Contains(member.State, "bootstrap") {
 		return false
 	}
 	if answer == postgres.Answers {
@@ -105,6 +104,23 @@ func (c *checkup) astray(ctx context.Context, answer postgres.Answer, member pat
 	}
 	c.cause = c.copyable(ctx, primary)
 	return true
+}
+
+// moved says whether a standby has got further since the last check at which its PostgreSQL ran. One that does not run does not move.
+func (c *checkup) moved(reached patroni.XLog, recovery string) bool {
+	if reached == (patroni.XLog{}) && recovery == "" {
+		return false
+	}
+	progress := fmt.Sprint(reached, recovery)
+	moved := progress != c.progress
+	c.progress = progress
+	return moved
+}
+
+// silent says whether PostgreSQL is known to answer no new connection, though it may still serve those that it has.
+func (c *checkup) silent() bool {
+	found := c.found.Load()
+	return found != nil && found.Code == incidentSilent
 }
 
 // servingPrimary returns another instance that has the leader lock and serves. Empty when there is none.

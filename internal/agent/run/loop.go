@@ -145,7 +145,9 @@ func (l *loop) turn(ctx context.Context) {
 	l.archivist.SetPrimary(l.primary)
 	if member != nil && member.State == "running" {
 		l.complain("label", l.label(ctx, config, *member))
-		l.act(ctx, config, member, &facts)
+		if !l.checkup.silent() { // The agent's own connections may work all the same.
+			l.act(ctx, config, member, &facts)
+		}
 	}
 	facts.AppliedBy, facts.AdminRevision = l.appliedBy, l.adminRevision
 	facts.CertificateRevision, facts.CertificateExpiry = l.served, l.certificate.Expiry
