@@ -9,6 +9,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -77,7 +78,7 @@ func (s *scene) forbid(name, reason string) {
 		PolicyName: meta.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
 	}}
 	for _, o := range []client.Object{policy, binding} {
-		if err := s.kube.Create(s.Context(), o); err != nil {
+		if err := s.kube.Create(s.Context(), o); err != nil && !apierrors.IsAlreadyExists(err) { // Left by a run that was killed.
 			s.Fatalf("cannot forbid a DBCluster: %v", err)
 		}
 		s.Cleanup(func() { _ = s.kube.Delete(context.WithoutCancel(s.Context()), o) }) // It concerns this namespace alone.
