@@ -23,12 +23,11 @@ import (
 )
 
 type commands struct {
-	Run        runCommand        `cmd:"" help:"Run an instance until told to stop."`
-	MayPromote mayPromoteCommand `cmd:"" help:"Say whether the instance may be promoted: what Patroni runs before it does."`
-	Archive    archiveCommand    `cmd:"" name:"pgbackrest-archive" help:"Take a segment of the write-ahead log to the repository: PostgreSQL's archive_command."`
-	Operate    operateCommand    `cmd:"" help:"Carry out the operation that the environment holds, once."`
-	Backup     backupCommand     `cmd:"" help:"Take the backup that the environment holds, once."`
-	Verify     verifyCommand     `cmd:"" help:"Try a backup as the environment says, once."`
+	Run     runCommand     `cmd:"" help:"Run an instance until told to stop."`
+	Archive archiveCommand `cmd:"" name:"pgbackrest-archive" help:"Take a segment of the write-ahead log to the repository: PostgreSQL's archive_command."`
+	Operate operateCommand `cmd:"" help:"Carry out the operation that the environment holds, once."`
+	Backup  backupCommand  `cmd:"" help:"Take the backup that the environment holds, once."`
+	Verify  verifyCommand  `cmd:"" help:"Try a backup as the environment says, once."`
 }
 
 type runCommand struct{}
@@ -39,12 +38,6 @@ func (runCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return agent.Run(ctx)
-}
-
-type mayPromoteCommand struct{}
-
-func (mayPromoteCommand) Run(ctx context.Context) error {
-	return run.MayPromote(ctx)
 }
 
 func agent(ctx context.Context) (*run.Agent, error) {

@@ -65,11 +65,7 @@ func (b builder) build(ctx context.Context) (products, error) {
 	if p.providers, err = b.compileAll(ctx, "provider"); err != nil {
 		return products{}, err
 	}
-	agent, err := b.compile(ctx, "agent", runtime.GOARCH)
-	if err != nil {
-		return products{}, err
-	}
-	if p.databases, err = b.buildDatabases(ctx, agent); err != nil {
+	if p.databases, err = b.buildDatabases(ctx); err != nil {
 		return products{}, err
 	}
 	return b.assemble(p)
@@ -133,8 +129,8 @@ func (b builder) reference(repository, tag string, a oci.Artifact) (string, erro
 }
 
 // buildDatabases makes the images at the same time: installing packages waits for the network most of the time.
-func (b builder) buildDatabases(ctx context.Context, agent string) (map[string]v1.Image, error) {
-	program, err := b.cache.FileLayer("agent-"+runtime.GOARCH, oci.File{Path: "/usr/local/bin/xdb-agent", Source: agent, Mode: 0o755})
+func (b builder) buildDatabases(ctx context.Context) (map[string]v1.Image, error) {
+	programs, err := b.databasePrograms(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +142,7 @@ func (b builder) buildDatabases(ctx context.Context, agent string) (map[string]v
 	results := make(chan built, len(databases()))
 	for major, suite := range databases() {
 		group.Go(func() error {
-			image, err := b.buildDatabase(ctx, major, suite, program)
+			image, err := b.buildDatabase(ctx, major, suite, programs)
 			results <- built{major, image}
 			return err
 		})
@@ -160,6 +156,23 @@ func (b builder) buildDatabases(ctx context.Context, agent string) (map[string]v
 		images[r.major] = r.image
 	}
 	return images, nil
+}
+
+// databasePrograms returns a layer for each of the project's own programs in a database image.
+func (b builder) databasePrograms(ctx context.Context) ([]v1.Layer, error) {
+	var layers []v1.Layer
+	for _, name := range []string{"agent", "may-promote"} {
+		binary, err := b.compile(ctx, name, runtime.GOARCH)
+		if err != nil {
+			return nil, err
+		}
+		layer, err := b.cache.FileLayer(name+"-"+runtime.GOARCH, oci.File{Path: "/usr/local/bin/xdb-" + name, Source: binary, Mode: 0o755})
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, layer)
+	}
+	return layers, nil
 }
 
 // compileAll builds one of the project's binaries for every architecture, and returns their files.

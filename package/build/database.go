@@ -21,9 +21,9 @@ import (
 	"github.com/xdbcluster/xdbcluster/package/oci"
 )
 
-// buildDatabase makes a database image: Debian's packages in one layer, the agent in another, so that a change of the
+// buildDatabase makes a database image: Debian's packages in one layer, each program in another, so that a change of the
 // agent moves a few megabytes.
-func (b builder) buildDatabase(ctx context.Context, major, suite string, agent v1.Layer) (v1.Image, error) {
+func (b builder) buildDatabase(ctx context.Context, major, suite string, programs []v1.Layer) (v1.Image, error) {
 	base, err := b.rootFileSystem(ctx, major, suite)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (b builder) buildDatabase(ctx context.Context, major, suite string, agent v
 		Entrypoint: []string{"/usr/local/bin/xdb-agent"},
 		Env:        []string{"LANG=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		User:       "999:999",
-	}, base, agent)
+	}, append([]v1.Layer{base}, programs...)...)
 }
 
 // rootFileSystem returns a layer with Debian and the packages, made when the list of packages changes. What is in it is what

@@ -3,6 +3,7 @@ package patroni
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"strconv"
 
@@ -19,8 +20,8 @@ const (
 	UserMetrics     = "xdb_metrics"
 )
 
-// mayPromote says whether this instance may be promoted.
-const mayPromote = "/usr/local/bin/xdb-agent may-promote"
+// PathMayPromote is where the agent of an instance says whether that may be promoted.
+const PathMayPromote = "/may-promote"
 
 // archiveCommand takes a WAL segment to where the BackupPlan says. Its name is what pgBackRest looks for before it takes a backup.
 const archiveCommand = "/usr/local/bin/xdb-agent pgbackrest-archive %p"
@@ -54,6 +55,11 @@ func ConfigFile() string { return filepath.Join(instance.FolderRun, "patroni.yml
 // AuthoritiesFile is where the authorities are written that may have signed what another instance serves: the cluster's own,
 // and the one of the user's certificate.
 func AuthoritiesFile() string { return filepath.Join(instance.FolderRun, "authorities.crt") }
+
+// mayPromote is the command that asks the agent whether this instance may be promoted.
+func mayPromote() string {
+	return "/usr/local/bin/xdb-may-promote http://" + net.JoinHostPort("localhost", strconv.Itoa(instance.PortAgent)) + PathMayPromote
+}
 
 // BinaryFolder is where Debian has a major version's programs.
 func BinaryFolder(version string) string { return "/usr/lib/postgresql/" + version + "/bin" }
@@ -116,7 +122,7 @@ func (s Settings) postgresql() map[string]any {
 		// A standby is wanted now, not after the minutes over which a checkpoint is spread.
 		"basebackup": []any{map[string]string{"checkpoint": "fast"}},
 		// Patroni asks it of an instance that has won the leader lock, and gives the lock back when the answer is no.
-		"pre_promote": mayPromote,
+		"pre_promote": mayPromote(),
 		"parameters":  ownParameters(),
 		"pg_hba":      hostBasedAccess(),
 		"pg_ident": []string{

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 )
 
 // stale is how old the last beat may be for the agent to be called alive. It is long: a restart of the container costs
@@ -58,7 +59,7 @@ func (h *heartbeat) handler(collector prometheus.Collector, mayPromote func(cont
 			http.Error(w, "the agent's loop does not go on", http.StatusServiceUnavailable)
 		}
 	})
-	mux.HandleFunc("GET "+pathMayPromote, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+patroni.PathMayPromote, func(w http.ResponseWriter, r *http.Request) {
 		if !isLocal(r.RemoteAddr) { // To answer it asks every other instance.
 			http.Error(w, "only this container's own processes may ask", http.StatusForbidden)
 			return

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
+	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 )
 
 // TestMayPromote shows what the command that Patroni runs is told, and that nobody else is.
@@ -47,12 +48,12 @@ func TestMayPromote(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			handler := (&heartbeat{}).handler(metrics.New("db", "db-0"), func(context.Context) error { return tc.refuse })
-			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, pathMayPromote, nil)
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, patroni.PathMayPromote, nil)
 			request.RemoteAddr = tc.from
 			answer := httptest.NewRecorder()
 			handler.ServeHTTP(answer, request)
 			if said := strings.TrimSpace(answer.Body.String()); answer.Code != tc.want || said != tc.says {
-				t.Errorf("\n%s\nGET %s from %s: got %d %q, want %d %q", tc.reason, pathMayPromote, tc.from, answer.Code, said, tc.want, tc.says)
+				t.Errorf("\n%s\nGET %s from %s: got %d %q, want %d %q", tc.reason, patroni.PathMayPromote, tc.from, answer.Code, said, tc.want, tc.says)
 			}
 		})
 	}

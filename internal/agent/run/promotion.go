@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,41 +18,12 @@ const (
 	// timelineWait is how long it is waited for an instance that does not say which timeline it has.
 	timelineWait = time.Second
 
-	// answerWait is how long the agent may take to say whether the instance may be promoted: it asks the API server, and others.
-	answerWait = 10 * time.Second
-
 	// electionTime is how long an election takes that nothing stands in the way of.
 	electionTime = 2 * time.Second
 )
 
 // errNotEntitled says that this instance is not to take over by itself.
 var errNotEntitled = errors.New("availability.enableAutoFailover is false, and this instance was not the primary: it takes over when a Failover or a Switchover says so")
-
-// pathMayPromote is where the agent of an instance says whether that may be promoted.
-const pathMayPromote = "/may-promote"
-
-// MayPromote asks the agent of this container whether its instance may be promoted. Patroni waits for the answer, and whoever writes does.
-func MayPromote(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("localhost", strconv.Itoa(instance.PortAgent))+pathMayPromote, nil)
-	if err != nil {
-		return fmt.Errorf("cannot make a request to the agent: %w", err)
-	}
-	rsp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("cannot ask the agent: %w", err)
-	}
-	defer rsp.Body.Close() //nolint:errcheck // Nothing more is read from it.
-	if rsp.StatusCode == http.StatusOK {
-		return nil
-	}
-	why, err := io.ReadAll(io.LimitReader(rsp.Body, 1<<10))
-	if err != nil {
-		return fmt.Errorf("cannot read the agent's answer: %w", err)
-	}
-	return errors.New(strings.TrimSpace(string(why)))
-}
 
 // mayPromote says whether this instance, which has won the leader lock, may be promoted: Patroni goes by how much WAL instances have, not
 // of which timeline. One that lacks a timeline which another one has may lack what was acknowledged on that, and is promoted only
