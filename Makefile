@@ -106,6 +106,10 @@ test-provider: ## Run the provider against real S3 servers of this machine; STOR
 	go run ./tools $(STORES)
 	STORES="$(STORES)" go test -count=1 -tags objectstore ./internal/provider/...
 
+.PHONY: test-containerfile
+test-containerfile: ## Build the database image's Containerfile with buildah, and compare it with the local build's image.
+	go test -count=1 -v -tags containerfile -run TestContainerfile -timeout 60m ./package/build
+
 .PHONY: test-alerts
 test-alerts: ## Try every alert, and every panel's question, with Prometheus's own promtool.
 	@test -x $(PROMTOOL) || (mkdir -p .cache/prometheus && cd .cache/prometheus && \
