@@ -67,7 +67,8 @@ type Object struct {
 	// own, and set back for ever, every field that is in here.
 	Content any
 
-	// Ready says that the object is seen to be what it should be.
+	// Ready says that the object is seen to be what it should be, or has nothing to become once it is applied. Crossplane writes an
+	// event for every other one, whenever it looks.
 	Ready bool
 }
 

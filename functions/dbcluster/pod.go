@@ -51,13 +51,11 @@ func databaseContainer(c cluster) *applycorev1.ContainerApplyConfiguration {
 		WithResources(applycorev1.ResourceRequirements().
 			WithRequests(corev1.ResourceList{corev1.ResourceCPU: c.Spec.PrimarySpec.Resources.CPU, corev1.ResourceMemory: memory}).
 			WithLimits(corev1.ResourceList{corev1.ResourceMemory: memory})).
-		// Clients reach an instance a second after Patroni says that it serves.
-		WithReadinessProbe(applycorev1.Probe().
-			WithHTTPGet(applycorev1.HTTPGetAction().WithScheme(corev1.URISchemeHTTPS).WithPath("/readiness").WithPort(intstr.FromString("patroni"))).
-			WithPeriodSeconds(1).WithTimeoutSeconds(5).WithFailureThreshold(3)).
+		// Clients reach an instance a second after PostgreSQL answers.
+		WithReadinessProbe(agentProbe(instance.PathReady).WithPeriodSeconds(1).WithTimeoutSeconds(5).WithFailureThreshold(3)).
 		// The agent judges PostgreSQL and Patroni, restarts and fences them. The kubelet only judges the agent.
-		WithStartupProbe(agentProbe().WithPeriodSeconds(1).WithTimeoutSeconds(5).WithFailureThreshold(60)).
-		WithLivenessProbe(agentProbe().WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)).
+		WithStartupProbe(agentProbe(instance.PathAlive).WithPeriodSeconds(1).WithTimeoutSeconds(5).WithFailureThreshold(60)).
+		WithLivenessProbe(agentProbe(instance.PathAlive).WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)).
 		WithVolumeMounts(databaseMounts(c)...)
 }
 
@@ -73,8 +71,8 @@ func metricsContainer(c cluster) *applycorev1.ContainerApplyConfiguration {
 		WithVolumeMounts(pods.Mount(volumeSocket, instance.FolderSocket).WithReadOnly(true))
 }
 
-func agentProbe() *applycorev1.ProbeApplyConfiguration {
-	return applycorev1.Probe().WithHTTPGet(applycorev1.HTTPGetAction().WithPath("/livez").WithPort(intstr.FromString("agent")))
+func agentProbe(path string) *applycorev1.ProbeApplyConfiguration {
+	return applycorev1.Probe().WithHTTPGet(applycorev1.HTTPGetAction().WithPath(path).WithPort(intstr.FromString("agent")))
 }
 
 func databaseMounts(c cluster) []*applycorev1.VolumeMountApplyConfiguration {

@@ -284,18 +284,17 @@ func orUnknown(s string) string {
 	return s
 }
 
-// ready returns the objects with whether each is seen to be what it should be.
+// ready returns the objects with whether each is seen to be what it should be. One that has nothing to become is so once it is applied;
+// Crossplane says in the condition Synced when it could not be, and writes an event for every object that is not ready yet.
 func ready(contents map[string]any, seen facts, r rollout) map[string]compose.Object {
 	objects := make(map[string]compose.Object, len(contents))
 	for name, content := range contents {
-		isReady := seen.Present[name]
+		isReady := true
 		switch {
 		case name == naming.ObjectStatefulSet:
 			isReady = r.Serving
 		case strings.HasPrefix(name, naming.PrefixUsage):
 			isReady = seen.Usages[name]
-		case name == naming.ObjectBackupCertificate:
-			isReady = true // The cluster serves without it.
 		}
 		objects[name] = compose.Object{Content: content, Ready: isReady}
 	}

@@ -15,6 +15,12 @@ const (
 	PortMetrics    = 9187
 )
 
+// Paths that the agent answers at: whether its loop goes on, and whether clients are to be led to the instance.
+const (
+	PathAlive = "/livez"
+	PathReady = "/readyz"
+)
+
 // Folders of an instance's container.
 const (
 	FolderVolume      = "/var/lib/xdbcluster"

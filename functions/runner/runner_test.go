@@ -68,6 +68,7 @@ func TestRunFunction(t *testing.T) {
 		req    *fnv1.RunFunctionRequest
 		fatal  string
 		ready  map[string]bool
+		awaits bool // More objects.
 	}{
 		"Empty": {
 			reason: "A request without a composite cannot be answered, and nothing may be changed.",
@@ -85,9 +86,10 @@ func TestRunFunction(t *testing.T) {
 			fatal:  `cannot read the spec: json: unknown field "somethingElse"`,
 		},
 		"New": {
-			reason: "The first call brings forth the Secrets that all else waits for.",
+			reason: "The first call brings forth the Secrets that all else waits for. They have nothing to become; the composite has.",
 			req:    request(t, "new"),
-			ready:  map[string]bool{naming.ObjectAuthority: false, naming.ObjectCredentials: false},
+			ready:  map[string]bool{naming.ObjectAuthority: true, naming.ObjectCredentials: true},
+			awaits: true,
 		},
 		"Running": {
 			reason: "Everything of a running cluster is desired and ready.",
@@ -103,6 +105,9 @@ func TestRunFunction(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.fatal, fatal(rsp)); diff != "" {
 				t.Errorf("%s\nfatal (-want +got):\n%s", tc.reason, diff)
+			}
+			if got := rsp.GetDesired().GetComposite().GetReady() == fnv1.Ready_READY_FALSE; got != tc.awaits {
+				t.Errorf("%s\nthe composite awaits more objects: got %t, want %t", tc.reason, got, tc.awaits)
 			}
 			for name, want := range tc.ready {
 				r, ok := rsp.GetDesired().GetResources()[name]

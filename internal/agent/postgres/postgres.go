@@ -159,6 +159,11 @@ ORDER BY name`
 	return found, err
 }
 
+// Ping returns why PostgreSQL does not answer.
+func (l *Local) Ping(ctx context.Context) error {
+	return l.withConnection(ctx, func(context.Context, *pgx.Conn) error { return nil }) // A connection that was kept has shown that it is one.
+}
+
 // AcceptsWrites says whether PostgreSQL is a primary's.
 func (l *Local) AcceptsWrites(ctx context.Context) (bool, error) {
 	accepts := false

@@ -41,22 +41,27 @@ func (h *heartbeat) keep(ctx context.Context) context.CancelFunc {
 }
 
 // serve answers the kubelet, Prometheus, and what Patroni runs before it promotes this instance.
-func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, mayPromote func(context.Context) error, log *slog.Logger) {
-	server := &http.Server{Addr: ":" + strconv.Itoa(instance.PortAgent), Handler: h.handler(collector, mayPromote), ReadHeaderTimeout: time.Second}
+func (h *heartbeat) serve(ctx context.Context, collector prometheus.Collector, ready, mayPromote func(context.Context) error, log *slog.Logger) {
+	server := &http.Server{Addr: ":" + strconv.Itoa(instance.PortAgent), Handler: h.handler(collector, ready, mayPromote), ReadHeaderTimeout: time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() }) // The process ends; whoever still asks gets no answer.
 	if err := server.ListenAndServe(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		log.Error("Cannot serve the agent's health", "error", err.Error())
 	}
 }
 
-func (h *heartbeat) handler(collector prometheus.Collector, mayPromote func(context.Context) error) http.Handler {
+func (h *heartbeat) handler(collector prometheus.Collector, ready, mayPromote func(context.Context) error) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+instance.PathAlive, func(w http.ResponseWriter, _ *http.Request) {
 		if time.Since(time.Unix(0, h.last.Load())) > stale {
 			http.Error(w, "the agent's loop does not go on", http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("GET "+instance.PathReady, func(w http.ResponseWriter, r *http.Request) {
+		if err := ready(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
 	mux.HandleFunc("GET "+patroni.PathMayPromote, func(w http.ResponseWriter, r *http.Request) {

@@ -47,7 +47,7 @@ func TestMayPromote(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			handler := (&heartbeat{}).handler(metrics.New("db", "db-0"), func(context.Context) error { return tc.refuse })
+			handler := (&heartbeat{}).handler(metrics.New("db", "db-0"), nil, func(context.Context) error { return tc.refuse })
 			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, patroni.PathMayPromote, nil)
 			request.RemoteAddr = tc.from
 			answer := httptest.NewRecorder()

@@ -43,6 +43,7 @@ const (
 // receive WAL from another one without delay.
 func (a *Agent) follow(ctx context.Context, leader string) {
 	a.led.Store(leader != "")
+	a.ready.leads.Store(leader == a.env.Pod)
 	a.lookAtOnce()
 	switch {
 	case leader == "":

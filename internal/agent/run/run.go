@@ -59,6 +59,7 @@ type Agent struct {
 	kube     *kube.Client
 	postgres *postgres.Local
 	alive    *heartbeat
+	ready    *readiness
 	metrics  *metrics.Collector
 
 	// incarnation is the one that this Pod was made for. Nil for the one that the cluster was born with.
@@ -92,7 +93,7 @@ func New(ctx context.Context, env Environment, log *slog.Logger) (*Agent, error)
 		return nil, err
 	}
 	return &Agent{
-		env: env, log: log, cluster: cluster, kube: client, postgres: local, alive: &heartbeat{}, metrics: metrics.New(config.Cluster, env.Pod),
+		env: env, log: log, cluster: cluster, kube: client, postgres: local, alive: &heartbeat{}, ready: &readiness{answers: local.Ping}, metrics: metrics.New(config.Cluster, env.Pod),
 		incarnation: incarnation, config: config, wake: make(chan struct{}, 1),
 	}, nil
 }
@@ -100,7 +101,7 @@ func New(ctx context.Context, env Environment, log *slog.Logger) (*Agent, error)
 // Run returns when the context has ended and PostgreSQL has stopped, or when the instance cannot go on.
 func (a *Agent) Run(ctx context.Context) error {
 	a.alive.beat(time.Now())
-	go a.alive.serve(ctx, a.metrics, a.mayPromote, a.log)
+	go a.alive.serve(ctx, a.metrics, a.ready.check, a.mayPromote, a.log)
 	last, err := a.kube.LastReport(ctx)
 	if err != nil {
 		a.log.Warn("Cannot read the last report; it starts anew", "error", err.Error())
