@@ -43,7 +43,8 @@ type plan struct {
 	// gives up the call and all that was still to be written.
 	RoleBinding bool
 
-	// Protected says that deletion is to be refused: as soon as there are instances, whose data it is about.
+	// Protected says that deletion is to be refused: as soon as there are instances, whose data it is about. Where none is to start,
+	// nobody waits for one, and Crossplane has one turn less when all is made at once.
 	Protected bool
 
 	// ProtectDefinitions says that this includes the deletion of the definitions, because the platform does not refuse it.
@@ -128,7 +129,7 @@ func makePlan(c cluster, seen facts, now time.Time, rand io.Reader) (plan, error
 	p.Instances = planInstances(seen, p)
 	p.Replicas = planReplicas(c, seen, p)
 	p.Ordered = p.Replicas > 1 && seen.StatefulSet != nil && seen.StatefulSet.ReadyReplicas > 0
-	p.Protected = c.Protected && (seen.Started || len(seen.Usages) > 0)
+	p.Protected = c.Protected && (seen.Started || c.Stopped && p.Instances || len(seen.Usages) > 0)
 	p.ProtectDefinitions = p.Protected && !seen.DefinitionsProtected
 	if seen.StatefulSet != nil {
 		p.VolumeClaimTemplates = seen.StatefulSet.VolumeClaimTemplates
