@@ -22,7 +22,7 @@ func newClient(objects ...*corev1.ConfigMap) *Client {
 			panic(err)
 		}
 	}
-	return &Client{api: api, cluster: naming.Cluster{Namespace: namespace, Name: "db"}, pod: "db-0", namespace: namespace}
+	return With(api, nil, naming.Cluster{Namespace: namespace, Name: "db"}, "db-0")
 }
 
 func configMap(name string, annotations map[string]string) *corev1.ConfigMap {

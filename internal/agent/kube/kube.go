@@ -72,7 +72,12 @@ func New(cluster naming.Cluster, pod string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client of the API server: %w", err)
 	}
-	return &Client{api: api, dynamic: claims, cluster: cluster, pod: pod, namespace: cluster.Namespace}, nil
+	return With(api, claims, cluster, pod), nil
+}
+
+// With returns the client of a Pod's instance that speaks through the clients given.
+func With(api kubernetes.Interface, claims dynamic.Interface, cluster naming.Cluster, pod string) *Client {
+	return &Client{api: api, dynamic: claims, cluster: cluster, pod: pod, namespace: cluster.Namespace}
 }
 
 // For returns a client that speaks about another incarnation of the cluster.

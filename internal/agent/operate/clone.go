@@ -109,15 +109,16 @@ func (o *Operator) resumeClone(ctx context.Context, intent instance.OperationRep
 func (o *Operator) awaitClone(ctx context.Context, intent instance.OperationReport, create func(context.Context) error) instance.OperationReport {
 	for {
 		report, err := o.lookAtClone(ctx, intent, create)
-		if err == nil {
-			create = nil // What was there once and is not any more was deleted.
-			err = o.tell(ctx, report)
-		}
-		if report.Phase.Final() {
-			return report
-		}
-		if err != nil {
+		switch {
+		case err != nil:
 			o.log.Warn("Cannot tell how far the copy is; it is looked again", "error", err.Error())
+		case report.Phase.Final():
+			return report
+		default:
+			create = nil // What was there once and is not any more was deleted.
+			if err := o.tell(ctx, report); err != nil {
+				o.log.Warn("Cannot report how far the copy is", "error", err.Error())
+			}
 		}
 		select {
 		case <-ctx.Done():

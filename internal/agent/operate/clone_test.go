@@ -1,17 +1,27 @@
 package operate
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 )
 
 // TestCloneOf shows what a copy has from its source, and what it does not.
@@ -121,5 +131,39 @@ func TestCloned(t *testing.T) {
 				t.Errorf("\n%s\ncloned(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestCopyIsWrittenDownBeforeItIsTold kills an operation between the copy's completion and the ledger: whoever deletes a claim that
+// says Succeeded, and commits it again, is to be told the same, and not that nothing was carried out.
+func TestCopyIsWrittenDownBeforeItIsTold(t *testing.T) {
+	started := time.Now()
+	cluster := naming.Cluster{Namespace: "shop", Name: "orders"}
+	ctx, kill := context.WithCancel(t.Context())
+	api := fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: cluster.Ledger(), ResourceVersion: "1"}})
+	api.PrependReactor("update", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		kill()
+		return true, nil, errors.New("the process is killed")
+	})
+	claims := dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": v1alpha1.GroupVersion().String(), "kind": v1alpha1.KindDBCluster,
+		"metadata": map[string]any{"namespace": cluster.Namespace, "name": "orders-copy", "annotations": map[string]any{naming.AnnotationClonedBy: "look.f00d"}},
+		"status":   map[string]any{"primary": "orders-copy-0", "rollout": map[string]any{"state": string(v1alpha1.RolloutComplete)}},
+	}})
+	o := &Operator{
+		hash: "f00d", operation: instance.Operation{Name: "look", Restore: &instance.RestoreTask{Clone: "orders-copy", Timeout: time.Hour}},
+		kube: kube.With(api, claims, cluster, "look-1"), log: slog.New(slog.DiscardHandler),
+	}
+	done := o.awaitClone(ctx, instance.OperationReport{Phase: v1alpha1.OperationInProgress, StartedAt: &started}, nil)
+	if done.Phase != v1alpha1.OperationSucceeded {
+		t.Fatalf("the copy is %s: %s", done.Phase, done.Message)
+	}
+	if err := o.conclude(ctx, done); !errors.Is(err, context.Canceled) {
+		t.Errorf("conclude(...): %v; want that it was killed", err)
+	}
+	for _, action := range api.Actions() {
+		if action.GetVerb() == "patch" {
+			t.Errorf("the outcome was told before it was written down: %s", action.(clienttesting.PatchAction).GetPatch())
+		}
 	}
 }
