@@ -103,7 +103,7 @@ func (e engine) packages(image string) []string {
 func (e engine) starts(image string) {
 	e.t.Helper()
 	container := e.run("", "from", "--pull=never", "localhost/"+image)
-	if user := strings.TrimSpace(e.run("", "run", container, "--", "id", "-u")); user != "999" {
+	if user := e.run("", "run", container, "--", "id", "-u"); user != "999" {
 		e.t.Errorf("The image runs as user %s, want 999: volumes are theirs", user)
 	}
 	e.run("", "run", container, "--", "xdb-agent", "--help")
@@ -169,5 +169,5 @@ func command(t *testing.T, folder, program string, args ...string) string {
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, messages)
 	}
-	return said.String()
+	return strings.TrimSpace(said.String())
 }

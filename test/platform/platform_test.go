@@ -152,3 +152,40 @@ func claims(t *testing.T, r Repository) []string {
 	}))
 	return k.Resources
 }
+
+func TestNameDependencies(t *testing.T) {
+	stage, err := os.ReadFile("../../gitops/clusters/base/packages.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "packages.yaml")
+	if err := os.WriteFile(file, stage, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := nameDependencies(file, "registry.test:5000/some/where"); err != nil {
+		t.Fatal(err)
+	}
+	object := unstructured.Unstructured{}
+	if stage, err = os.ReadFile(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(stage, &object.Object); err != nil {
+		t.Fatal(err)
+	}
+	checks, _, _ := unstructured.NestedSlice(object.Object, "spec", "healthChecks")
+	got := map[string]string{}
+	for _, c := range checks {
+		check := c.(map[string]any) //nolint:forcetypeassert // A failure fails the test.
+		if kind, _ := check["kind"].(string); kind != "CompositeResourceDefinition" {
+			got[kind], _ = check["name"].(string)
+		}
+	}
+	want := map[string]string{
+		"Configuration": "xdbcluster-configuration-xdbcluster",
+		"Function":      "some-where-function-xdbcluster",
+		"Provider":      "some-where-provider-xdbcluster",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what the stage waits for: -want, +got:\n%s", diff)
+	}
+}

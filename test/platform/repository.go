@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/crossplane/crossplane-runtime/v2/pkg/xpkg"
+	"github.com/google/go-containerregistry/pkg/name"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/yaml"
 
@@ -138,7 +141,10 @@ func (p *Platform) syncRepository(ctx context.Context, builder program.Builder) 
 				return err
 			}
 		}
-		return setPackage(filepath.Join(dir, "packages/local/configuration.yaml"), p.Package)
+		if err := setPackage(filepath.Join(dir, "packages/local/configuration.yaml"), p.Package); err != nil {
+			return err
+		}
+		return nameDependencies(filepath.Join(dir, "clusters/base/packages.yaml"), p.Registry)
 	})
 }
 
@@ -284,6 +290,30 @@ func setPackage(file, reference string) error {
 	}
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		return fmt.Errorf("cannot write the Configuration: %w", err)
+	}
+	return nil
+}
+
+// nameDependencies writes the names that Crossplane gives Function and Provider into the stage that waits for them. They follow from
+// the path that the packages were published under.
+func nameDependencies(file, registry string) error {
+	stage, err := os.ReadFile(file) //nolint:gosec // A file of a clone of ours.
+	if err != nil {
+		return fmt.Errorf("cannot read the stage of the packages: %w", err)
+	}
+	for _, dependency := range []string{"function-xdbcluster", "provider-xdbcluster"} {
+		repository, err := name.NewRepository(registry + "/" + dependency)
+		if err != nil {
+			return fmt.Errorf("cannot parse the registry's path %q: %w", registry, err)
+		}
+		written := []byte("name: xdbcluster-" + dependency)
+		if !bytes.Contains(stage, written) {
+			return fmt.Errorf("cannot find %q in the stage of the packages", written)
+		}
+		stage = bytes.ReplaceAll(stage, written, []byte("name: "+xpkg.ToDNSLabel(repository.RepositoryStr())))
+	}
+	if err := os.WriteFile(file, stage, 0o600); err != nil {
+		return fmt.Errorf("cannot write the stage of the packages: %w", err)
 	}
 	return nil
 }
