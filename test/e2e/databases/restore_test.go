@@ -18,71 +18,110 @@ import (
 // clonesAtOnce is how many clones of one database start at a time: each takes a whole core.
 const clonesAtOnce = 2
 
-// TestRestore makes new clusters from the backups and the WAL of one that goes on: to the end of a backup, to a time and to a
-// position in the WAL between two transactions, to the end of a transaction, to a restore point, and to the end of the archive.
+// TestRestore makes new clusters from the backups and the WAL of one that goes on, to a time between two transactions and to the end
+// of the archive, asks for what is not there, and lets Restores make copies.
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"17", "15"} {
 		t.Run(version, func(t *testing.T) {
-			s := newScene(t)
-			source := s.create("source", smallSpec(version))
-			source.plan(map[string]any{"backupLocation": s.store()})
-			source.waitScheduled()
-			source.sql("CREATE TABLE kept (n int); INSERT INTO kept SELECT generate_series(1, 1000)")
-			backup := source.backUp("thousand", v1alpha1.BackupIncremental)
-
-			source.sql("INSERT INTO kept SELECT generate_series(1001, 2000)")
-			lsn := source.mark("SELECT pg_current_wal_insert_lsn()")
-			at := source.mark(`SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Kolkata', 'YYYY-MM-DD"T"HH24:MI:SS.US"+05:30"')`)
-			xid := source.transaction("INSERT INTO kept SELECT generate_series(2001, 3000)")
-			source.sql("INSERT INTO kept SELECT generate_series(3001, 4000)")
-			source.mark("SELECT pg_create_restore_point('four thousand')")
-			source.sql("INSERT INTO kept SELECT generate_series(4001, 5000)")
-			late := source.backUp("late", v1alpha1.BackupFull)
-			source.sql("INSERT INTO kept SELECT generate_series(5001, 6000)")
-			source.waitArchived()
-
-			clones := []struct {
-				name   string
-				target v1alpha1.RestoreSpec
-				want   string
-			}{
-				{name: "to-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: backup.Label}}, want: "1000"},
-				{name: "to-time", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{PointInTime: at}}, want: "2000"},
-				{name: "to-position", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{LSN: lsn}}, want: "2000"},
-				{name: "to-transaction", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: xid}}, want: "3000"},
-				{name: "to-name", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: "four thousand"}}, want: "4000"},
-				{name: "to-name-from-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: "four thousand", Backup: backup.Label}}, want: "4000"},
-				{name: "to-newest-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Immediate: true}}, want: "5000"},
-				{name: "to-end", target: v1alpha1.RestoreSpec{}, want: "6000"},
-			}
-			for some := range slices.Chunk(clones, clonesAtOnce) {
-				started := map[*database]string{}
-				for _, c := range some {
-					started[s.start(c.name, restored(version, c.target))] = c.want
-				}
-				for clone, want := range started {
-					clone.waitRolledOut()
-					if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != want {
-						t.Errorf("%s has %s rows; want %s", clone.name, got, want)
-					}
-					if clone.status().Parameters.LastChange == "Restart" {
-						t.Errorf("PostgreSQL of %s was restarted after it served; want that it has its settings from the start", clone.name)
-					}
-				}
-				for clone := range started {
-					clone.delete()
-				}
-			}
+			r := newScene(t).restorable(version)
+			r.checkClones(
+				clone{name: "to-time", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{PointInTime: r.at}}, rows: "2000"},
+				clone{name: "to-end", target: v1alpha1.RestoreSpec{}, rows: "6000"},
+			)
 
 			t.Log("What is not there is refused, and nothing is made")
-			early := s.start("too-early", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{PointInTime: "2026-01-01T00:00:00Z"}}))
-			passed := s.start("passed", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: xid, Backup: late.Label}}))
+			early := r.start("too-early", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{PointInTime: "2026-01-01T00:00:00Z"}}))
+			passed := r.start("passed", restored(version, v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: r.xid, Backup: r.late.Label}}))
 			early.waitIncident("RestoreRefused", "the recovery window, which begins at")
 			early.waitRollout(v1alpha1.RolloutFailed)
-			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+late.Label+" on")
-			source.checkCopies(at, "2000", early.name)
+			passed.waitIncident("RestoreFails", "it is not in what was archived from the end of the backup "+r.late.Label+" on")
+			r.source.checkCopies(r.at, "2000", early.name)
 		})
+	}
+}
+
+// TestRestoreTargets restores to every other kind of target: to the end of a backup, to a position in the WAL between two
+// transactions, to the end of a transaction, and to a restore point.
+func TestRestoreTargets(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"17", "15"} {
+		t.Run(version, func(t *testing.T) {
+			r := newScene(t).restorable(version)
+			r.checkClones(
+				clone{name: "to-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: r.backup.Label}}, rows: "1000"},
+				clone{name: "to-position", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{LSN: r.lsn}}, rows: "2000"},
+				clone{name: "to-transaction", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: r.xid}}, rows: "3000"},
+				clone{name: "to-name", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: r.point}}, rows: "4000"},
+				clone{name: "to-name-from-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: r.point, Backup: r.backup.Label}}, rows: "4000"},
+				clone{name: "to-newest-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Immediate: true}}, rows: "5000"},
+			)
+		})
+	}
+}
+
+// A restorable is a database with a past: 1000 rows, then a backup, then a thousand rows with every step.
+type restorable struct {
+	*scene
+
+	version string
+	source  *database
+
+	backup v1alpha1.BackupStatus // Of 1000 rows.
+	lsn    string                // After 2000 rows, as is the time.
+	at     string
+	xid    int64                 // Of the transaction that wrote row 3000.
+	point  string                // The restore point after 4000 rows.
+	late   v1alpha1.BackupStatus // Of 5000 rows. The database has 6000 in the end.
+}
+
+func (s *scene) restorable(version string) restorable {
+	s.Helper()
+	r := restorable{scene: s, version: version, source: s.create("source", smallSpec(version)), point: "four thousand"}
+	r.source.plan(map[string]any{"backupLocation": s.store()})
+	r.source.waitScheduled()
+	r.source.sql("CREATE TABLE kept (n int); INSERT INTO kept SELECT generate_series(1, 1000)")
+	r.backup = r.source.backUp("thousand", v1alpha1.BackupIncremental)
+
+	r.source.sql("INSERT INTO kept SELECT generate_series(1001, 2000)")
+	r.lsn = r.source.mark("SELECT pg_current_wal_insert_lsn()")
+	r.at = r.source.mark(`SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Kolkata', 'YYYY-MM-DD"T"HH24:MI:SS.US"+05:30"')`)
+	r.xid = r.source.transaction("INSERT INTO kept SELECT generate_series(2001, 3000)")
+	r.source.sql("INSERT INTO kept SELECT generate_series(3001, 4000)")
+	r.source.mark(fmt.Sprintf("SELECT pg_create_restore_point('%s')", r.point))
+	r.source.sql("INSERT INTO kept SELECT generate_series(4001, 5000)")
+	r.late = r.source.backUp("late", v1alpha1.BackupFull)
+	r.source.sql("INSERT INTO kept SELECT generate_series(5001, 6000)")
+	r.source.waitArchived()
+	return r
+}
+
+// A clone is a new cluster that begins with what another one had, and how many rows that was.
+type clone struct {
+	name   string
+	target v1alpha1.RestoreSpec
+	rows   string
+}
+
+func (r restorable) checkClones(clones ...clone) {
+	r.Helper()
+	for some := range slices.Chunk(clones, clonesAtOnce) {
+		started := map[*database]string{}
+		for _, c := range some {
+			started[r.start(c.name, restored(r.version, c.target))] = c.rows
+		}
+		for d, want := range started {
+			d.waitRolledOut()
+			if got := strings.TrimSpace(d.sql("SELECT count(*) FROM kept")); got != want {
+				r.Errorf("%s has %s rows; want %s", d.name, got, want)
+			}
+			if d.status().Parameters.LastChange == "Restart" {
+				r.Errorf("PostgreSQL of %s was restarted after it served; want that it has its settings from the start", d.name)
+			}
+		}
+		for d := range started {
+			d.delete()
+		}
 	}
 }
 
