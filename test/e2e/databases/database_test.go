@@ -165,6 +165,19 @@ func (d *database) status() v1alpha1.DBClusterStatus {
 	return status
 }
 
+// timeline is the primary's. A standby that starts says nothing of its own.
+func (d *database) timeline() int {
+	d.Helper()
+	status := d.status()
+	for _, i := range status.Instances {
+		if i.Name == status.Primary {
+			return i.Timeline
+		}
+	}
+	d.Fatalf("the primary %q is not among the instances of DBCluster %q", status.Primary, d.name)
+	return 0
+}
+
 func statusOf(claim unstructured.Unstructured) (v1alpha1.DBClusterStatus, error) {
 	decoded := struct {
 		Status v1alpha1.DBClusterStatus `json:"status"`

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -85,7 +86,7 @@ func TestOperationsInGit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.waitGreen(revision)
+	h.waitGreen(h.afterMove("first", revision))
 	h.check("first", 2)
 
 	t.Log("Crossplane, the function and the Job are killed at every step of the next one")
@@ -148,11 +149,27 @@ func (h *history) waitOperations(revision string) {
 	}
 }
 
+// afterMove returns the commit to wait for after one that moved an operation. Both Kustomizations act at once: the one that it left may
+// delete it just after the other one has applied it, which then waits for what is gone until its timeout, or the next commit.
+func (h *history) afterMove(name, revision string) string {
+	h.Helper()
+	h.waitOperations(revision)
+	_, err := h.database.readOperation(h.Context(), v1alpha1.KindSwitchover, name)
+	if !kerrors.IsNotFound(err) {
+		return revision
+	}
+	h.Log("It was deleted where it was, after it had been applied where it is: Flux looks again with the next commit")
+	if revision, err = h.platform.Repository.Commit(h.Context(), "Look again", map[string][]byte{"moved": []byte(name)}); err != nil {
+		h.Fatal(err)
+	}
+	return revision
+}
+
 // check waits until an operation says that it succeeded, and compares the timeline with that of the database.
 func (h *history) check(name string, timeline int) {
 	h.Helper()
 	status := h.database.waitOperation(v1alpha1.KindSwitchover, name, v1alpha1.OperationSucceeded)
-	if got := h.database.status().Instances[0].Timeline; got != timeline || status.TimelineAfter != timeline {
+	if got := h.database.timeline(); got != timeline || status.TimelineAfter != timeline {
 		h.Errorf("the database is on timeline %d, and the operation says %d; want %d: it was carried out once", got, status.TimelineAfter, timeline)
 	}
 }
