@@ -67,8 +67,8 @@ type InPlaceRestoreSpec struct {
 	// +optional
 	KeptIncarnation string `json:"keptIncarnation,omitempty"`
 
-	// KeepOldDataFor is how long the data of now is kept on the volumes, beside the restored one: from 1h to 2160h (90 days). It is
-	// for a restore in place.
+	// KeepOldDataFor is how long the data of now is kept on the volumes, beside the restored one: from 1h to 2160h (90 days). It counts
+	// from when the timeout is over: until then a restore that fails is put back. It is for a restore in place.
 	//
 	// +kubebuilder:default="168h"
 	// +kubebuilder:validation:MaxLength=16

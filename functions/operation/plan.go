@@ -56,13 +56,14 @@ func (p plan) Stalled(o request) bool {
 // anything is done: it asks the ledger first. So one is started also for what has long expired: it may have been done.
 func makePlan(o request, seen facts, now time.Time) plan {
 	late := now.After(o.Task.ValidUntil)
+	hadItsTime := seen.Job != nil && now.After(latest(o.Task.ValidUntil, seen.Created).Add(o.longest()))
 	switch {
 	case seen.Report != nil && seen.Report.Phase.Final():
 		return plan{Report: *seen.Report, CallAgain: callAgain}
 	case seen.Failed:
 		return givenUp(started(o, seen, now), v1alpha1.OperationFailed, reasonJobFailed,
 			fmt.Sprintf("Its Job has given up: read the log of the Job %s. Look at the DBCluster's status to see which instance is the primary.", o.Objects()))
-	case late && seen.Job != nil && now.After(seen.Created.Add(o.longest())):
+	case hadItsTime:
 		return overdue(o, seen, now)
 	case seen.Job != nil:
 		return started(o, seen, now)
@@ -76,6 +77,14 @@ func makePlan(o request, seen facts, now time.Time) plan {
 	default:
 		return started(o, seen, now)
 	}
+}
+
+// latest returns the later one: a Job may begin until validUntil, or begins after that to say that it is too late.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // overdue is the plan when a Job has had its time and has come to no end. It stays: when it comes to one, that counts.

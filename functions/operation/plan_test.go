@@ -89,6 +89,11 @@ func TestMakePlan(t *testing.T) {
 			args:   args{ask(time.Minute), facts{Seen: jobs.Seen{Job: job, Failed: true}}},
 			want:   want{Phase: v1alpha1.OperationFailed, Reason: reasonJobFailed, Rights: true, Job: true, CallAgain: 74 * time.Minute},
 		},
+		"BegunLate": {
+			reason: "One that waited until shortly before validUntil, and then began, has its time from there.",
+			args:   args{ask(65 * time.Minute), facts{Report: said(v1alpha1.OperationInProgress), Seen: jobs.Seen{Job: job, Created: now.Add(-65 * time.Minute)}}},
+			want:   want{Phase: v1alpha1.OperationInProgress, Rights: true, Job: true, CallAgain: overtime},
+		},
 		"OverdueInProgress": {
 			reason: "Nothing stays in progress for ever.",
 			args:   args{ask(2 * time.Hour), facts{Report: said(v1alpha1.OperationInProgress), Seen: jobs.Seen{Job: job, Created: now.Add(-time.Hour)}}},

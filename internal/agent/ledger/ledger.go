@@ -218,11 +218,28 @@ func (l Ledger) Judge(o instance.Operation, hash string, now time.Time) Verdict 
 		return waiting(ReasonUnborn, "The DBCluster has no database yet.")
 	}
 	for key, entry := range l.Entries {
-		if !entry.Report.Phase.Final() && entry.Deadline != nil && now.Before(*entry.Deadline) {
+		if l.inProgress(entry, now) && !undoes(o, entry) {
 			return waiting(ReasonOtherOperation, fmt.Sprintf("Another operation is in progress: %s.", key))
 		}
 	}
 	return Verdict{Begin: true}
+}
+
+// inProgress says whether an operation still keeps others waiting. A restore in place does so only until its database is born, or
+// another one took its place: nobody may be left to write how it ended.
+func (l Ledger) inProgress(entry instance.LedgerEntry, now time.Time) bool {
+	if entry.Report.Phase.Final() || entry.Deadline == nil || !now.Before(*entry.Deadline) {
+		return false
+	}
+	if entry.Report.NewIncarnation == "" {
+		return true
+	}
+	return l.Incarnation != nil && l.Incarnation.ID == entry.Report.NewIncarnation && l.Alive() == nil
+}
+
+// undoes says whether an operation brings back what a restore in place has put aside.
+func undoes(o instance.Operation, entry instance.LedgerEntry) bool {
+	return o.Restore != nil && o.Restore.Kept != "" && o.Restore.Kept == entry.Report.OldIncarnation
 }
 
 func waiting(reason, message string) Verdict {

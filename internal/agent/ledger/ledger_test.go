@@ -23,9 +23,18 @@ func TestJudge(t *testing.T) {
 	entry := func(hash string, phase v1alpha1.OperationPhase) map[string]instance.LedgerEntry {
 		return map[string]instance.LedgerEntry{"Switchover.move": {Hash: hash, Deadline: &deadline, Report: instance.OperationReport{Phase: phase}}}
 	}
+	restoring := func(born string) Ledger {
+		return Ledger{
+			Birth: &instance.Birth{Since: at(0), Incarnation: born}, Incarnation: &instance.Incarnation{Number: 1, ID: "next"},
+			Entries: map[string]instance.LedgerEntry{"Restore.other": {Deadline: &deadline, Report: instance.OperationReport{
+				Phase: v1alpha1.OperationInProgress, OldIncarnation: "before", NewIncarnation: "next",
+			}}},
+		}
+	}
 	type args struct {
 		ledger Ledger
 		now    time.Time
+		kept   string // What a Restore is to bring back, which is asked for then.
 	}
 	type want struct {
 		Begin, Judge, Remember bool
@@ -101,10 +110,39 @@ func TestJudge(t *testing.T) {
 			}}},
 			want: want{Begin: true},
 		},
+		"OtherRestoreInProgress": {
+			reason: "Nothing else is begun until the restored database is there.",
+			args:   args{ledger: restoring("before"), now: at(12)},
+			want:   want{Phase: v1alpha1.OperationPending, Reason: ReasonOtherOperation},
+		},
+		"OtherRestoreBorn": {
+			reason: "Once it is there, a Restore whose claim was deleted midway is not in the way of a Failover.",
+			args:   args{ledger: restoring("next"), now: at(12)},
+			want:   want{Begin: true},
+		},
+		"OtherRestoreReplaced": {
+			reason: "Nor once another incarnation took its place.",
+			args:   args{ledger: restoring("before").Becoming(&instance.Incarnation{Number: 2, ID: "before"}), now: at(12)},
+			want:   want{Begin: true},
+		},
+		"OtherRestoreUndone": {
+			reason: "What a Restore has put aside can be brought back though nobody looks on at it any more.",
+			args:   args{ledger: restoring("before"), now: at(12), kept: "before"},
+			want:   want{Begin: true},
+		},
+		"OtherRestoreAndAnotherKept": {
+			reason: "What it has not put aside has to wait.",
+			args:   args{ledger: restoring("before"), now: at(12), kept: "long-before"},
+			want:   want{Phase: v1alpha1.OperationPending, Reason: ReasonOtherOperation},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			v := tc.args.ledger.Judge(operation(), "h", tc.args.now)
+			o := operation()
+			if tc.args.kept != "" {
+				o.Restore = &instance.RestoreTask{Kept: tc.args.kept}
+			}
+			v := tc.args.ledger.Judge(o, "h", tc.args.now)
 			got := want{Begin: v.Begin, Judge: v.Judge, Remember: v.Remember, Phase: v.Report.Phase, Reason: v.Report.Reason}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("\n%s\nJudge(...): -want, +got:\n%s", tc.reason, diff)

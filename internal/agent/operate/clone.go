@@ -27,14 +27,18 @@ const (
 // beginClone looks whether the database that is wanted is there, writes in the ledger that a copy of it is made, and creates the
 // DBCluster that begins with it.
 func (o *Operator) beginClone(ctx context.Context, record ledger.Ledger, version string) (bool, error) {
-	copied, backup, refused := o.planClone(ctx)
-	if refused != nil {
+	if _, _, refused := o.planClone(ctx); refused != nil {
 		return o.refuse(ctx, record, version, *refused)
 	}
 	release, waits := o.holdRepository(ctx)
 	defer release()
 	if waits != "" {
 		return false, o.tell(ctx, *pending(reasonLocked, waits))
+	}
+	// What has expired until the lock was free is seen only now.
+	copied, backup, refused := o.planClone(ctx)
+	if refused != nil {
+		return o.refuse(ctx, record, version, *refused)
 	}
 	now := time.Now()
 	started := now.UTC()
@@ -97,11 +101,7 @@ func cloneOf(source *v1alpha1.DBCluster, name string, target v1alpha1.RestoreTar
 // resumeClone looks on at a copy that a process before has begun. It is not known whether that came to create it, so that one that
 // is not there may have been deleted since: it is not created again.
 func (o *Operator) resumeClone(ctx context.Context, intent instance.OperationReport) instance.OperationReport {
-	release, waits := o.holdRepository(ctx)
-	defer release()
-	if waits != "" {
-		o.log.Warn("The copy goes on without the repository's lock", "message", waits)
-	}
+	defer o.keepRepository(ctx)()
 	return o.awaitClone(ctx, intent, nil)
 }
 
@@ -138,11 +138,19 @@ func (o *Operator) lookAtClone(ctx context.Context, intent instance.OperationRep
 	if copied != nil || create == nil {
 		return o.cloned(intent, copied, now), nil
 	}
+	if o.timedOut(intent, now) {
+		return failedClone(intent, reasonTimedOut, fmt.Sprintf("The DBCluster %s could not be created within %s.", o.operation.Restore.Clone, o.operation.Restore.Timeout), now), nil
+	}
 	err = create(ctx)
 	if denied(err) {
 		return failedClone(intent, reasonCloneRefused, fmt.Sprintf("The API server refuses it: %s.", err), now), nil
 	}
 	return intent, err
+}
+
+// timedOut says that a copy, or a restore in place, has had its time.
+func (o *Operator) timedOut(intent instance.OperationReport, now time.Time) bool {
+	return now.After(intent.StartedAt.Add(o.operation.Restore.Timeout))
 }
 
 // denied says that the API server answered, and that asking again changes nothing.
@@ -171,7 +179,7 @@ func (o *Operator) cloned(intent instance.OperationReport, copied *v1alpha1.DBCl
 			intent.Message = incident.Message
 		}
 	}
-	if now.After(intent.StartedAt.Add(task.Timeout)) {
+	if o.timedOut(intent, now) {
 		return failedClone(intent, reasonTimedOut, fmt.Sprintf("The DBCluster %s was not there within %s. It goes on: look at its status, or delete it. The last that was said: %s", name, task.Timeout, intent.Message), now)
 	}
 	return intent

@@ -113,10 +113,11 @@ type decision struct {
 // the operation allows it.
 func decide(o instance.Operation, v view) decision {
 	primary, m, serves := v.primary()
+	last := lastPrimary(v)
 	switch {
-	case o.ExpectPrimary != "" && v.Lock.Holder != "" && v.Lock.Holder != o.ExpectPrimary:
+	case o.ExpectPrimary != "" && last != "" && last != o.ExpectPrimary:
 		return decision{Action: reject, Reason: reasonOtherPrimary, Message: fmt.Sprintf(
-			"The primary is %s, and expect.primary is %s. Nothing was done. Look again, and commit another %s if it is still wanted.", v.Lock.Holder, o.ExpectPrimary, o.Kind)}
+			"The primary is %s, or was last, and expect.primary is %s. Nothing was done. Look again, and commit another %s if it is still wanted.", last, o.ExpectPrimary, o.Kind)}
 	case serves && o.NewPrimary == primary:
 		return decision{Action: finish, Reason: reasonAlready, Message: primary + " is the primary already: there was nothing to do."}
 	case serves:

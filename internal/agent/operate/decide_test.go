@@ -73,6 +73,13 @@ func TestDecide(t *testing.T) {
 			args:   args{instance.Operation{Kind: v1alpha1.KindSwitchover, ExpectPrimary: "a-2"}, well()},
 			want:   want{Action: reject, Reason: reasonOtherPrimary},
 		},
+		"FailoverUnexpectedLastPrimary": {
+			reason: "Who was the primary last counts when nobody is: what it acknowledged was not to be given up.",
+			args: args{instance.Operation{Kind: v1alpha1.KindFailover, ExpectPrimary: "a-2", AllowDataLoss: true}, with(well(), func(v *view) {
+				v.Lock.Holder, v.Lock.Last = "", "a-0"
+			})},
+			want: want{Action: reject, Reason: reasonOtherPrimary},
+		},
 		"SwitchoverToOneThatDoesNotConfirm": {
 			reason: "A standby that commits do not wait for is no candidate.",
 			args:   args{instance.Operation{Kind: v1alpha1.KindSwitchover, NewPrimary: "a-1"}, with(well(), func(v *view) { v.Sync.Standbys = []string{"a-2"} })},

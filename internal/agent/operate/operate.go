@@ -273,13 +273,10 @@ func (o *Operator) failOver(ctx context.Context, candidate string) error {
 	}
 }
 
-// await returns what became of an operation that was begun. It looks until that is clear, or until the deadline; while
-// Patroni is busy with it nothing else is clear but success.
+// await returns what became of an operation that was begun. It looks until that is clear, or for as long as one may take: however long
+// ago it began, whoever resumes it has to look first. While Patroni is busy with it nothing else is clear but success.
 func (o *Operator) await(ctx context.Context, intent instance.OperationReport, busy func() bool) instance.OperationReport {
 	began := time.Now()
-	if intent.StartedAt != nil {
-		began = *intent.StartedAt
-	}
 	var calmSince, goneSince time.Time
 	for {
 		now := time.Now()

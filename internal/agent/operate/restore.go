@@ -39,8 +39,7 @@ const (
 // beginRestore looks whether the database that is wanted is there, and writes in the ledger that it is to be. From then on the
 // function stops the instances and lets them start again with another incarnation, whose first instance restores the database.
 func (o *Operator) beginRestore(ctx context.Context, record ledger.Ledger, version string) (bool, error) {
-	next, found, refused := o.next(ctx, record)
-	if refused != nil {
+	if _, _, refused := o.next(ctx, record); refused != nil {
 		return o.refuse(ctx, record, version, *refused)
 	}
 	release, waits := o.holdRepository(ctx)
@@ -48,9 +47,14 @@ func (o *Operator) beginRestore(ctx context.Context, record ledger.Ledger, versi
 	if waits != "" {
 		return false, o.tell(ctx, *pending(reasonLocked, waits))
 	}
+	// What has expired until the lock was free is seen only now.
+	next, found, refused := o.next(ctx, record)
+	if refused != nil {
+		return o.refuse(ctx, record, version, *refused)
+	}
 
 	now := time.Now()
-	started, deadline, keptUntil := now.UTC(), now.UTC().Add(o.operation.Restore.Timeout), now.UTC().Add(o.operation.Restore.KeepFor)
+	started, deadline, keptUntil := now.UTC(), now.UTC().Add(o.operation.Restore.Timeout), now.UTC().Add(keep(*o.operation.Restore))
 	intent := instance.OperationReport{
 		Phase: v1alpha1.OperationInProgress, Reason: reasonRestoring, StartedAt: &started, KeptUntil: &keptUntil,
 		OldIncarnation: current(record), NewIncarnation: next.ID, Backup: found,
@@ -86,6 +90,10 @@ func (o *Operator) refuse(ctx context.Context, record ledger.Ledger, version str
 	return true, o.tell(ctx, entry.Report)
 }
 
+// keep returns how long what was before is kept, from the restore's beginning: until nobody puts it back any more because the restore
+// fails, and then for as long as was asked for.
+func keep(task instance.RestoreTask) time.Duration { return task.Timeout + task.KeepFor }
+
 // current returns the ID of the incarnation that is.
 func current(record ledger.Ledger) string {
 	if record.Incarnation != nil {
@@ -98,7 +106,7 @@ func current(record ledger.Ledger) string {
 func (o *Operator) next(ctx context.Context, record ledger.Ledger) (*instance.Incarnation, string, *instance.OperationReport) {
 	task, now := *o.operation.Restore, time.Now()
 	if task.Kept != "" {
-		if next := record.Incarnation.Returned(task.Kept, now, task.KeepFor); next != nil {
+		if next := record.Incarnation.Returned(task.Kept, now, keep(task)); next != nil {
 			return next, "", nil
 		}
 		return nil, "", rejected(reasonNotKept, fmt.Sprintf("The data of the incarnation %s is not on the volumes%s. Nothing was done.", task.Kept, listed(record.Incarnation)))
@@ -119,7 +127,7 @@ func (o *Operator) next(ctx context.Context, record ledger.Ledger) (*instance.In
 		return nil, "", pending(reasonStoreFails, err.Error())
 	}
 	task.Target.Incarnation = found.Incarnation // What was checked is what is restored.
-	return record.Incarnation.Restored(current(record), id, task.Target, now, task.KeepFor), found.Label, nil
+	return record.Incarnation.Restored(current(record), id, task.Target, now, keep(task)), found.Label, nil
 }
 
 // find returns the backup from which the target can be reached, or what is in the way.
@@ -174,26 +182,28 @@ func pending(reason, message string) *instance.OperationReport {
 	return &instance.OperationReport{Phase: v1alpha1.OperationPending, Reason: reason, Message: message}
 }
 
-// holdRepository keeps the repository's lock until it is released: what is to be read must not expire meanwhile. It returns what is
-// waited for when it cannot be had. What is kept on the volumes needs no repository.
+// holdRepository takes the repository's lock and keeps it until it is released: what is to be read must not expire meanwhile. It
+// returns what is waited for when it cannot be had.
 func (o *Operator) holdRepository(ctx context.Context) (release func(), waits string) {
+	if o.operation.Restore.Kept == "" {
+		if waits := o.repository.Take(ctx); waits != "" {
+			return func() {}, waits
+		}
+	}
+	return o.keepRepository(ctx), ""
+}
+
+// keepRepository keeps the repository's lock for what goes on without it, too. What is kept on the volumes needs no repository.
+func (o *Operator) keepRepository(ctx context.Context) (release func()) {
 	if o.operation.Restore.Kept != "" {
-		return func() {}, ""
+		return func() {}
 	}
-	if waits := o.repository.Take(ctx); waits != "" {
-		return func() {}, waits
-	}
-	_, release = o.repository.Hold(ctx)
-	return release, ""
+	return o.repository.Keep(ctx)
 }
 
 // resumeRestore looks on at a restore that a process before has begun.
 func (o *Operator) resumeRestore(ctx context.Context, intent instance.OperationReport) instance.OperationReport {
-	release, waits := o.holdRepository(ctx)
-	defer release()
-	if waits != "" {
-		o.log.Warn("The restore goes on without the repository's lock", "message", waits)
-	}
+	defer o.keepRepository(ctx)()
 	return o.awaitRestored(ctx, intent)
 }
 
@@ -205,6 +215,8 @@ func (o *Operator) awaitRestored(ctx context.Context, intent instance.OperationR
 		switch {
 		case err != nil:
 			o.log.Warn("Cannot tell how far the restore is; it is looked again", "error", err.Error())
+		case report.Phase.Final() && report.FinishedAt != nil:
+			return report
 		case report.Phase.Final():
 			return finished(report, now)
 		default:
@@ -220,11 +232,15 @@ func (o *Operator) awaitRestored(ctx context.Context, intent instance.OperationR
 	}
 }
 
-// restored returns how far a restore is. When it cannot succeed, what was before is to be again.
+// restored returns how far a restore is. When it cannot succeed, what was before is to be again: that and the outcome are one write,
+// since whoever finds the one without the other cannot know why it was put back.
 func (o *Operator) restored(ctx context.Context, intent instance.OperationReport, now time.Time) (instance.OperationReport, error) {
 	record, version, err := o.kube.Ledger(ctx)
 	if err != nil {
 		return intent, err
+	}
+	if entry := record.Entries[o.operation.Key()]; entry.Hash == o.hash && entry.Report.Phase.Final() {
+		return entry.Report, nil // It was written, though the answer did not come.
 	}
 	if record.Incarnation == nil || record.Incarnation.ID != intent.NewIncarnation {
 		return superseded(intent), nil
@@ -236,7 +252,7 @@ func (o *Operator) restored(ctx context.Context, intent instance.OperationReport
 	born := record.Alive() != nil
 	report, failure := progress(intent, record.Incarnation.Number, born, reports)
 	keep := time.Duration(0) // What is not complete is of no use.
-	if failure == "" && !report.Phase.Final() && now.After(intent.StartedAt.Add(o.operation.Restore.Timeout)) {
+	if failure == "" && !report.Phase.Final() && o.timedOut(intent, now) {
 		if born {
 			return succeeded(report, "", instance.Report{}), nil
 		}
@@ -251,7 +267,8 @@ func (o *Operator) restored(ctx context.Context, intent instance.OperationReport
 		return intent, fmt.Errorf("cannot put the incarnation %s back: it is not kept", intent.OldIncarnation)
 	}
 	o.log.Warn("The restore failed; what was before is put back", "incarnation", before.ID, "error", failure)
-	return putBack(intent, reasonPutBack, failure), o.kube.WriteLedger(ctx, record.Becoming(before), version)
+	report = finished(putBack(intent, reasonPutBack, failure), now)
+	return report, o.kube.WriteLedger(ctx, record.With(o.operation.Key(), o.entry(report), now).Becoming(before), version)
 }
 
 // progress returns how far a restore is by what the instances of its incarnation say, and why it cannot succeed. Once the database

@@ -1,14 +1,21 @@
 package operate
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/ledger"
 )
 
 func TestProgress(t *testing.T) {
@@ -116,5 +123,45 @@ func TestSuperseded(t *testing.T) {
 	got := superseded(instance.OperationReport{Phase: v1alpha1.OperationInProgress, NewIncarnation: "new"})
 	if got.Phase != v1alpha1.OperationFailed || got.Reason != v1alpha1.ReasonOutcomeUnknown || !strings.Contains(got.Message, "new is not what runs") {
 		t.Errorf("it says %s, %s: %s", got.Phase, got.Reason, got.Message)
+	}
+}
+
+// TestPutBackIsWrittenDownWithItsOutcome kills a Restore at the one write that puts back what was before: the next process must find why
+// that was done, or a restore that goes on.
+func TestPutBackIsWrittenDownWithItsOutcome(t *testing.T) {
+	now := time.Now().UTC()
+	cluster := naming.Cluster{Namespace: "shop", Name: "orders"}
+	began, hash := now.Add(-2*time.Hour), "f00d"
+	operation := instance.Operation{Kind: v1alpha1.KindRestore, Name: "back", Restore: &instance.RestoreTask{Timeout: time.Hour, KeepFor: 2 * time.Hour}}
+	intent := instance.OperationReport{Phase: v1alpha1.OperationInProgress, StartedAt: &began, OldIncarnation: "before", NewIncarnation: "next"}
+	var born *instance.Incarnation
+	record := ledger.Ledger{
+		Birth:       &instance.Birth{Since: began, Incarnation: "before"},
+		Incarnation: born.Restored("before", "next", instance.Restore{}, began, keep(*operation.Restore)),
+	}.With(operation.Key(), instance.LedgerEntry{Hash: hash, Report: intent}, now)
+	data, err := record.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := fake.NewClientset(
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: cluster.Ledger(), ResourceVersion: "1"}, Data: data},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: cluster.Reports()}},
+	)
+	o := &Operator{operation: operation, hash: hash, kube: kube.With(api, nil, cluster, "back-1"), log: slog.New(slog.DiscardHandler)}
+
+	first, err := o.restored(t.Context(), intent, now)
+	if err != nil || first.Phase != v1alpha1.OperationFailed || first.Reason != reasonTimedOut {
+		t.Fatalf("restored(...): %s %s: %s, %v; want that it failed, because it has had its time", first.Phase, first.Reason, first.Message, err)
+	}
+	written, _, err := o.kube.Ledger(t.Context())
+	if err != nil || written.Incarnation.ID != "before" {
+		t.Fatalf("the incarnation is %+v (%v); want what was before", written.Incarnation, err)
+	}
+	second, err := o.restored(t.Context(), intent, now.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("What the next process says: -want, +got:\n%s", diff)
 	}
 }

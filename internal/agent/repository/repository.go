@@ -82,9 +82,37 @@ func (l *Lock) Hold(ctx context.Context) (context.Context, func()) {
 	return held, func() {
 		close(done)
 		lose(nil)
-		if err := l.keeper.ReleaseRepository(context.WithoutCancel(ctx), l.holder, time.Now()); err != nil {
-			l.log.Warn("Cannot release the repository's lock; it runs out", "error", err.Error())
+		l.release(ctx)
+	}
+}
+
+// Keep takes and renews the lock until it is released, and takes it again when it was lost: for what only reads, and goes on without
+// it.
+func (l *Lock) Keep(ctx context.Context) (release func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if waits := l.Take(ctx); waits != "" {
+				l.log.Warn("It goes on without the repository's lock, and what it reads may expire", "message", waits)
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(l.renewal):
+			}
 		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+		l.release(ctx)
+	}
+}
+
+func (l *Lock) release(ctx context.Context) {
+	if err := l.keeper.ReleaseRepository(context.WithoutCancel(ctx), l.holder, time.Now()); err != nil {
+		l.log.Warn("Cannot release the repository's lock; it runs out", "error", err.Error())
 	}
 }
 

@@ -37,6 +37,12 @@ func (l *lease) ReleaseRepository(_ context.Context, holder string, _ time.Time)
 	return nil
 }
 
+func (l *lease) heldBy() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.holder
+}
+
 func (l *lease) lose(to string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,6 +76,24 @@ func TestLock(t *testing.T) {
 	release()
 	if there.released {
 		t.Error("another one's lock was released")
+	}
+}
+
+// TestKeep shows that a lock that was lost is taken again once nobody has it.
+func TestKeep(t *testing.T) {
+	there := &lease{holder: "backup"}
+	lock := NewLock(there, "copy", slog.New(slog.DiscardHandler))
+	lock.renewal = time.Millisecond
+	release := lock.Keep(t.Context())
+	there.lose("")
+	for deadline := time.Now().Add(10 * time.Second); there.heldBy() != "copy"; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the lock is held by %q; want copy", there.heldBy())
+		}
+	}
+	release()
+	if !there.released {
+		t.Error("the lock was not released")
 	}
 }
 
