@@ -69,6 +69,8 @@ type Archivist struct {
 	confirmed    time.Time  // When the ledger was seen to remember it.
 	healthLooked time.Time
 
+	tookOver bool // As the primary, this instance has seen to what the one before may not have archived.
+
 	cleared bool // As the primary, this instance has seen to it that the ledger remembers no repository.
 
 	unusable *instance.Incident
@@ -126,6 +128,9 @@ func (a *Archivist) Run(ctx context.Context) {
 			a.complain(err)
 			a.backOff(time.Now())
 		}
+		if err := a.takeOver(); err != nil {
+			a.complain(err)
+		}
 		a.report(ctx, time.Now())
 		if a.inForce.ID != "" {
 			scheduling.Do(func() {
@@ -148,7 +153,7 @@ func (a *Archivist) turn(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if mounted == nil && a.planned() {
-		return nil
+		return a.expect()
 	}
 	if err := a.server.keep(mounted != nil, a.folder); err != nil {
 		return err
@@ -167,6 +172,34 @@ func (a *Archivist) turn(ctx context.Context, now time.Time) error {
 		Mounted: mounted, Primary: a.primary.Load(), Database: a.database().SystemIdentifier, Ledger: record, InForce: a.inForce.ID != "",
 	}
 	return a.take(ctx, decide(s), s, version, now)
+}
+
+// takeOver lets this instance archive what the primary before may have left, once it is the primary itself.
+func (a *Archivist) takeOver() error {
+	if !a.primary.Load() {
+		a.tookOver = false
+	}
+	if a.tookOver || !a.primary.Load() || a.inForce.ID == "" {
+		return nil
+	}
+	segments, err := takeOver(a.inForce.Directory)
+	if err != nil {
+		return err
+	}
+	a.tookOver = true
+	if segments > 0 {
+		a.log.Info("What the primary before may not have archived is archived again", "segments", segments)
+	}
+	return nil
+}
+
+// expect keeps the WAL while the kubelet is about to mount where it is to go: this instance may become the primary meanwhile, and what
+// the one before archived must go on.
+func (a *Archivist) expect() error {
+	if a.inForce.ID != "" {
+		return nil
+	}
+	return remove(filepath.Join(a.folder, fileDiscard))
 }
 
 // isSettled says whether the command does what it should. The ledger is asked now and then whether it remembers that.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -49,6 +50,9 @@ func (a *Archivist) look(ctx context.Context, now time.Time, before Status) *Sta
 	}
 	if last, err := a.postgres.LastArchived(ctx); err == nil && !last.IsZero() {
 		s.LastArchived = last
+		if oldest := oldestWaiting(a.inForce.Directory); !oldest.IsZero() && oldest.Before(last) {
+			s.LastArchived = oldest // When a segment was pushed says nothing about those after it.
+		}
 	}
 	if a.since != nil && s.LastArchived.After(*a.since) {
 		step := s.LastArchived.UTC().Truncate(instance.ArchiveStep)
@@ -175,10 +179,24 @@ func coarse(segments int) string {
 }
 
 // waiting returns how many segments wait to be archived.
-func waiting(directory string) int {
-	found, err := filepath.Glob(filepath.Join(directory, "pg_wal", "archive_status", "*.ready"))
+func waiting(directory string) int { return len(filesWaiting(directory)) }
+
+func filesWaiting(directory string) []string {
+	found, err := filepath.Glob(filepath.Join(directory, "pg_wal", "archive_status", "*"+ready))
 	if err != nil {
-		return 0
+		return nil
 	}
-	return len(found)
+	return found
+}
+
+// oldestWaiting returns when the first segment that waits to be archived was complete. Zero when none waits.
+func oldestWaiting(directory string) time.Time {
+	oldest := time.Time{}
+	for _, file := range filesWaiting(directory) {
+		info, err := os.Stat(file)
+		if err == nil && (oldest.IsZero() || info.ModTime().Before(oldest)) {
+			oldest = info.ModTime()
+		}
+	}
+	return oldest
 }

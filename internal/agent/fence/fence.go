@@ -23,6 +23,7 @@ type Observation struct {
 // A Fence remembers when the primary was confirmed last. The zero value is not usable; call New.
 type Fence struct {
 	ttl       time.Duration
+	longer    time.Time // Since when the lock is to live longer.
 	confirmed time.Time
 }
 
@@ -32,12 +33,26 @@ func New(ttl time.Duration, now time.Time) *Fence {
 	return &Fence{ttl: ttl, confirmed: now}
 }
 
-// MustKill says whether every PostgreSQL process has to be killed now.
-func (f *Fence) MustKill(o Observation, now time.Time) bool {
+// MustKill says whether every PostgreSQL process has to be killed now. The time to live is what the lock is to have now.
+func (f *Fence) MustKill(o Observation, ttl time.Duration, now time.Time) bool {
+	f.follow(ttl, now)
 	if o.Confirmed {
 		f.confirmed = now
 		return false
 	}
 	// A promotion that Patroni did not live to see the end of can come late: the lock runs from when it was asked for.
 	return o.Primary && now.Sub(f.confirmed) >= f.ttl-margin
+}
+
+// follow takes a shorter time to live at once, and a longer one when that has passed: the lock that is there may have been renewed with
+// the one before.
+func (f *Fence) follow(ttl time.Duration, now time.Time) {
+	switch {
+	case ttl <= f.ttl:
+		f.ttl, f.longer = ttl, time.Time{}
+	case f.longer.IsZero():
+		f.longer = now
+	case now.Sub(f.longer) >= ttl:
+		f.ttl, f.longer = ttl, time.Time{}
+	}
 }

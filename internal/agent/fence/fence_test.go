@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"cmp"
 	"testing"
 	"time"
 )
@@ -10,6 +11,7 @@ func TestMustKill(t *testing.T) {
 		at          time.Duration
 		observation Observation
 		want        bool
+		ttl         time.Duration // Zero means 20 s.
 	}
 	primary := Observation{Primary: true}
 	confirmed := Observation{Primary: true, Confirmed: true}
@@ -22,37 +24,61 @@ func TestMustKill(t *testing.T) {
 	}{
 		"ConfirmedPrimaryLives": {
 			reason: "A primary whose lock is renewed is never killed.",
-			steps:  []step{{0, confirmed, false}, {30 * time.Second, confirmed, false}, {60 * time.Second, confirmed, false}},
+			steps:  []step{{at: 0, observation: confirmed}, {at: 30 * time.Second, observation: confirmed}, {at: 60 * time.Second, observation: confirmed}},
 		},
 		"StalledPatroni": {
 			reason: "A primary is killed before its lock ends, and not much earlier.",
-			steps:  []step{{0, confirmed, false}, {16900 * time.Millisecond, primary, false}, {17 * time.Second, primary, true}},
+			steps:  []step{{at: 0, observation: confirmed}, {at: 16900 * time.Millisecond, observation: primary}, {at: 17 * time.Second, observation: primary, want: true}},
 		},
 		"StandbyIsNoDanger": {
 			reason: "A standby acknowledges nothing, however long Patroni is silent.",
-			steps:  []step{{0, standby, false}, {time.Hour, silent, false}},
+			steps:  []step{{at: 0, observation: standby}, {at: time.Hour, observation: silent}},
 		},
 		"Promoted": {
 			reason: "The time without confirmation counts from when Patroni last said that the instance is a standby.",
-			steps:  []step{{0, standby, false}, {time.Hour, standby, false}, {time.Hour + 16*time.Second, primary, false}, {time.Hour + 17*time.Second, primary, true}},
+			steps:  []step{{at: 0, observation: standby}, {at: time.Hour, observation: standby}, {at: time.Hour + 16*time.Second, observation: primary}, {at: time.Hour + 17*time.Second, observation: primary, want: true}},
 		},
 		"StalledWhilePromoted": {
 			reason: "The lock runs from when Patroni took it, however late PostgreSQL accepts writes after that.",
-			steps:  []step{{0, standby, false}, {5 * time.Second, silent, false}, {16 * time.Second, silent, false}, {17 * time.Second, primary, true}},
+			steps:  []step{{at: 0, observation: standby}, {at: 5 * time.Second, observation: silent}, {at: 16 * time.Second, observation: silent}, {at: 17 * time.Second, observation: primary, want: true}},
 		},
 		"ConfirmedAgain": {
 			reason: "One confirmation starts the time anew.",
 			steps: []step{
-				{0, confirmed, false},
-				{16 * time.Second, primary, false},
-				{16500 * time.Millisecond, confirmed, false},
-				{33 * time.Second, primary, false},
-				{33500 * time.Millisecond, primary, true},
+				{at: 0, observation: confirmed},
+				{at: 16 * time.Second, observation: primary},
+				{at: 16500 * time.Millisecond, observation: confirmed},
+				{at: 33 * time.Second, observation: primary},
+				{at: 33500 * time.Millisecond, observation: primary, want: true},
+			},
+		},
+		"ShorterLock": {
+			reason: "A lock that is to live shorter than when the container began counts from then on: a standby may be promoted that soon.",
+			steps: []step{
+				{at: 0, observation: confirmed, ttl: 10 * time.Second},
+				{at: 6900 * time.Millisecond, observation: primary, ttl: 10 * time.Second},
+				{at: 7 * time.Second, observation: primary, ttl: 10 * time.Second, want: true},
+			},
+		},
+		"LongerLock": {
+			reason: "The lock that is there may live as long as before; only later ones live longer.",
+			steps: []step{
+				{at: 0, observation: confirmed, ttl: 90 * time.Second},
+				{at: 17 * time.Second, observation: primary, ttl: 90 * time.Second, want: true},
+			},
+		},
+		"LongerLockLater": {
+			reason: "When the longer time has passed there is no other lock any more.",
+			steps: []step{
+				{at: 0, observation: confirmed, ttl: 90 * time.Second},
+				{at: 90 * time.Second, observation: confirmed, ttl: 90 * time.Second},
+				{at: 176 * time.Second, observation: primary, ttl: 90 * time.Second},
+				{at: 177 * time.Second, observation: primary, ttl: 90 * time.Second, want: true},
 			},
 		},
 		"NeverConfirmed": {
 			reason: "An instance that comes up as primary has as long as any other to be confirmed.",
-			steps:  []step{{16 * time.Second, primary, false}, {17 * time.Second, primary, true}},
+			steps:  []step{{at: 16 * time.Second, observation: primary}, {at: 17 * time.Second, observation: primary, want: true}},
 		},
 	}
 	for name, tc := range cases {
@@ -60,7 +86,7 @@ func TestMustKill(t *testing.T) {
 			start := time.Now()
 			f := New(20*time.Second, start)
 			for _, s := range tc.steps {
-				if got := f.MustKill(s.observation, start.Add(s.at)); got != s.want {
+				if got := f.MustKill(s.observation, cmp.Or(s.ttl, 20*time.Second), start.Add(s.at)); got != s.want {
 					t.Errorf("\n%s\nMustKill(%+v) after %s: got %t, want %t", tc.reason, s.observation, s.at, got, s.want)
 				}
 			}

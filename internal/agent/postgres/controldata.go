@@ -17,12 +17,12 @@ import (
 // ErrNotShutDown says that PostgreSQL did not end in order.
 var ErrNotShutDown = errors.New("PostgreSQL did not shut down in order")
 
-// ShutdownCheckpoint returns where the last record of a primary's WAL begins, in bytes, whose PostgreSQL has shut down in
-// order: it is the checkpoint of the shutdown.
-func ShutdownCheckpoint(ctx context.Context, binaries, dataDirectory string) (uint64, error) {
+// ShutdownCheckpoint returns where the last record of a primary's WAL begins, in bytes, and its timeline, whose PostgreSQL has shut
+// down in order: it is the checkpoint of the shutdown.
+func ShutdownCheckpoint(ctx context.Context, binaries, dataDirectory string) (position uint64, timeline int, err error) {
 	out, err := controlData(ctx, binaries, dataDirectory)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	return shutdownCheckpoint(out)
 }
@@ -86,12 +86,14 @@ func parseControlData(out []byte) map[string]string {
 	return values
 }
 
-func shutdownCheckpoint(out []byte) (uint64, error) {
+func shutdownCheckpoint(out []byte) (position uint64, timeline int, err error) {
 	values := parseControlData(out)
 	if values["Database cluster state"] != "shut down" {
-		return 0, ErrNotShutDown
+		return 0, 0, ErrNotShutDown
 	}
-	return ParsePosition(values["Latest checkpoint location"])
+	position, errPosition := ParsePosition(values["Latest checkpoint location"])
+	timeline, errTimeline := strconv.Atoi(values["Latest checkpoint's TimeLineID"])
+	return position, timeline, errors.Join(errPosition, errTimeline)
 }
 
 // ParsePosition reads a position in the WAL (an LSN), for example 16/B374D848.

@@ -11,6 +11,7 @@ import (
 func TestShutdownCheckpoint(t *testing.T) {
 	type want struct {
 		Position uint64
+		Timeline int
 		Err      error
 	}
 	cases := map[string]struct {
@@ -20,8 +21,8 @@ func TestShutdownCheckpoint(t *testing.T) {
 	}{
 		"ShutDown": {
 			reason: "A primary that ended in order has its last record where the checkpoint is.",
-			output: "Database cluster state:               shut down\npg_control last modified:             Sun Nov 22 03:00:00 2026\nLatest checkpoint location:           16/B374D848\n",
-			want:   want{Position: 0x16B374D848},
+			output: "Database cluster state:               shut down\npg_control last modified:             Sun Nov 22 03:00:00 2026\nLatest checkpoint location:           16/B374D848\nLatest checkpoint's TimeLineID:       3\n",
+			want:   want{Position: 0x16B374D848, Timeline: 3},
 		},
 		"Crashed": {
 			reason: "What a crash left says nothing of where the WAL ends.",
@@ -36,8 +37,8 @@ func TestShutdownCheckpoint(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			position, err := shutdownCheckpoint([]byte(tc.output))
-			if diff := cmp.Diff(tc.want, want{Position: position, Err: err}, cmpopts.EquateErrors()); diff != "" {
+			position, timeline, err := shutdownCheckpoint([]byte(tc.output))
+			if diff := cmp.Diff(tc.want, want{Position: position, Timeline: timeline, Err: err}, cmpopts.EquateErrors()); diff != "" {
 				t.Errorf("\n%s\nshutdownCheckpoint(...): -want, +got:\n%s", tc.reason, diff)
 			}
 		})

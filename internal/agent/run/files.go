@@ -61,12 +61,28 @@ func writeAuthorities() error {
 type certificate struct {
 	Revision string
 	Expiry   time.Time
+
+	// Loaded identifies all that PostgreSQL and Patroni load with it: with a user's certificate the instances show each other one that is
+	// renewed while that stays.
+	Loaded string
 }
 
 func mountedCertificate() (certificate, error) {
-	raw, err := os.ReadFile(filepath.Join(instance.FolderTLS, instance.KeyCertificate))
+	return readCertificate(instance.FolderTLS)
+}
+
+func readCertificate(folder string) (certificate, error) {
+	raw, err := os.ReadFile(filepath.Join(folder, instance.KeyCertificate)) //nolint:gosec // A file of the instance's own mount.
 	if err != nil {
 		return certificate{}, fmt.Errorf("cannot read the certificate: %w", err)
+	}
+	all := sha256.New()
+	for _, key := range []string{instance.KeyCertificate, instance.KeyAuthority, instance.KeyInternalCertificate, instance.KeyInternalAuthority} {
+		part, err := readSecret(folder, key)
+		if err != nil {
+			return certificate{}, err
+		}
+		fmt.Fprintf(all, "%d %s", len(part), part)
 	}
 	block, _ := pem.Decode(raw)
 	if block == nil {
@@ -77,5 +93,5 @@ func mountedCertificate() (certificate, error) {
 		return certificate{}, fmt.Errorf("cannot parse the certificate: %w", err)
 	}
 	sum := sha256.Sum256(raw)
-	return certificate{Revision: hex.EncodeToString(sum[:16]), Expiry: parsed.NotAfter}, nil
+	return certificate{Revision: hex.EncodeToString(sum[:16]), Expiry: parsed.NotAfter, Loaded: hex.EncodeToString(all.Sum(nil))}, nil
 }

@@ -77,7 +77,7 @@ func (g *guard) look(ctx context.Context, ending bool) {
 	}
 	g.rousePatroni(ctx)
 	seen := fence.Observation{Primary: g.primary, Confirmed: reached || answered && !g.primary}
-	if !g.fence.MustKill(seen, time.Now()) {
+	if !g.fence.MustKill(seen, g.ttl(), time.Now()) {
 		return
 	}
 	if ending && g.postgres.Ask(ctx, tick) == postgres.Busy {

@@ -183,6 +183,13 @@ func (a *Agent) giveUpLock(ctx context.Context, vol *volume.Volume, ended time.T
 
 // handOn releases the lock if it goes to another instance, and says whether it does.
 func (a *Agent) handOn(ctx context.Context, vol *volume.Volume, ended time.Time, crashed, stopping bool, killPatroni func() error) (bool, error) {
+	lock, err := a.kube.Lock(ctx)
+	if err != nil {
+		return false, err
+	}
+	if lock.Holder != "" && lock.Holder != a.env.Pod {
+		return true, nil // What is asked of the others is none of this one's business.
+	}
 	handover, err := a.kube.Handover(ctx)
 	if err != nil || !goesOn(handover.Concerns(a.env.Pod), crashed, stopping, a.current().Health.NoFailover) {
 		return false, err
@@ -293,7 +300,7 @@ func (a *Agent) anyRuns(ctx context.Context, instances []string) bool {
 // heir returns a standby that has all that this instance wrote before it ended in order, its last checkpoint included: the
 // preferred one if that has. Empty when none is seen to have it.
 func (a *Agent) heir(ctx context.Context, vol *volume.Volume, preferred string) string {
-	last, err := postgres.ShutdownCheckpoint(ctx, patroni.BinaryFolder(a.current().Version), vol.DataDirectory())
+	last, timeline, err := postgres.ShutdownCheckpoint(ctx, patroni.BinaryFolder(a.current().Version), vol.DataDirectory())
 	if err != nil {
 		a.log.Warn("Cannot tell where the WAL ends", "error", err.Error())
 		return ""
@@ -306,10 +313,12 @@ func (a *Agent) heir(ctx context.Context, vol *volume.Volume, preferred string) 
 	candidates := slices.DeleteFunc(append([]string{preferred}, sync.Standbys...), func(name string) bool { return name == "" })
 	for _, candidate := range candidates {
 		member, err := patroni.At(a.host(candidate)).Member(ctx)
-		if err == nil && member.State == "running" && !member.IsPrimary() && member.XLog.Received > last {
+		// One that was the primary before can have more WAL, of an older timeline.
+		if err == nil && member.State == "running" && !member.IsPrimary() && member.Timeline == timeline && member.XLog.Received > last {
 			return candidate
 		}
-		a.log.Info("A standby is not seen to have the last record", "instance", candidate, "state", member.State, "received", member.XLog.Received, "last", last, "error", err)
+		a.log.Info("A standby is not seen to have the last record", "instance", candidate, "state", member.State, "timeline", member.Timeline,
+			"received", member.XLog.Received, "last", last, "error", err)
 	}
 	return ""
 }

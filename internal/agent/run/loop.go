@@ -109,7 +109,7 @@ type loop struct {
 
 	adminRevision string // Of the credentials that were set.
 	certificate   certificate
-	served        string // Revision of the certificate that PostgreSQL and Patroni have loaded.
+	served        certificate // What PostgreSQL and Patroni have loaded.
 	diskSize      string
 	diskChecked   time.Time
 	diskRequest   string
@@ -117,7 +117,7 @@ type loop struct {
 	complaints    map[string]string
 }
 
-func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, archivist *archive.Archivist, served string, last instance.Report) *loop {
+func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, archivist *archive.Archivist, served certificate, last instance.Report) *loop {
 	return &loop{
 		Agent: a, volume: v, supervisor: s, guard: newGuard(a, s), checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
 		served: served, appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
@@ -150,7 +150,7 @@ func (l *loop) turn(ctx context.Context) {
 		}
 	}
 	facts.AppliedBy, facts.AdminRevision = l.appliedBy, l.adminRevision
-	facts.CertificateRevision, facts.CertificateExpiry = l.served, l.certificate.Expiry
+	facts.CertificateRevision, facts.CertificateExpiry = l.served.Revision, l.certificate.Expiry
 	facts.DataDiskSize, facts.DataDiskFree = l.diskSize, l.free
 	archiving := l.archivist.Status()
 	facts.Archive, facts.Incidents = archiving.Archive, append(l.incidents.list(), archiving.Incidents...)
@@ -218,6 +218,9 @@ func (l *loop) noteHealth(member *patroni.Member) {
 // label labels the Pod with what its instance is, and again from time to time: one that had the leader lock for a moment may have set or
 // taken a label late. An instance that does not run keeps its label, so that clients are refused, until another one takes it.
 func (l *loop) label(ctx context.Context, config instance.Config, member patroni.Member) error {
+	if member.IsStandby() && l.ready.leads.Load() {
+		return nil // It is being promoted, and was labelled when it got the lock.
+	}
 	role := roleLabel(config.Version, member)
 	if role == "" || role == l.labelled && time.Since(l.labelledAt) < labelInterval {
 		return nil
@@ -456,13 +459,13 @@ func (l *loop) serveCertificate(ctx context.Context) error {
 		return err
 	}
 	l.certificate = mounted
-	if mounted.Revision == l.served {
+	if mounted.Loaded == l.served.Loaded {
 		return nil
 	}
 	if err := errors.Join(writeAuthorities(), l.postgres.Reload(ctx), l.supervisor.Reload()); err != nil {
 		return err
 	}
-	l.served = mounted.Revision
+	l.served = mounted
 	return nil
 }
 

@@ -129,7 +129,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	supervisor := a.supervisor(ctx, vol)
 	archivist := a.archivist(vol)
-	loop := newLoop(a, vol, supervisor, archivist, served.Revision, last)
+	loop := newLoop(a, vol, supervisor, archivist, served, last)
 	go archivist.Run(ctx)
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
