@@ -20,6 +20,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="self.kind != 'DBCluster' || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name names Services too: it must begin with a letter, end with a letter or digit, and hold lower-case letters, digits and hyphens only"
 // +kubebuilder:validation:XValidation:rule="self.kind != 'DBCluster' || size(self.metadata.name) <= 46",message="metadata.name can have 46 characters at most, because a StatefulSet and what belongs to it are named by it: choose a shorter one"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'DBCluster' || !self.metadata.name.matches('(-backup|-patroni(-[0-9a-f]{8})?)$')",message="metadata.name must not end in -backup or -patroni: what belongs to the DBCluster whose name comes before that is called so"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 type DBCluster struct {

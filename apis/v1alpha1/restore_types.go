@@ -113,6 +113,7 @@ type ClonedDBClusterConfig struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=46
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="dbclusterName must be the name of a DBCluster: lower-case letters, digits and hyphens, beginning with a letter"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('(-backup|-patroni(-[0-9a-f]{8})?)$')",message="dbclusterName must not end in -backup or -patroni: what belongs to the DBCluster whose name comes before that is called so"
 	DBClusterName string `json:"dbclusterName"`
 }
 

@@ -67,6 +67,9 @@ func givenPair(c cluster, seen facts, now time.Time) (tls.Pair, verdict) {
 		v.Stalls = true
 		return tls.Pair{}, v
 	}
+	if c.ComposesSecret(name) {
+		return refused(v1alpha1.ReasonCertificateRefused, "The Secret %s is one that the DBCluster makes itself: give tls.certSecret another name.", name)
+	}
 	if !seen.GivenCertificate.Answered {
 		return tls.Pair{}, certificateVerdict(compose.Unknown, v1alpha1.ReasonCertificateSecretMissing,
 			fmt.Sprintf("Looking for the Secret %s of tls.certSecret.", name))

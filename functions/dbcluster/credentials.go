@@ -48,6 +48,9 @@ func planPassword(c cluster, seen facts) (string, verdict) {
 		v.Stalls = true
 		return "", v
 	}
+	if c.ComposesSecret(secret) {
+		return refused(v1alpha1.ReasonPasswordRefused, "The Secret %s is one that the DBCluster makes itself: give passwordRef another name.", secret)
+	}
 	if !seen.Password.Answered {
 		return "", credentialsVerdict(compose.Unknown, v1alpha1.ReasonWaitingForCredentials,
 			fmt.Sprintf("Looking for the Secret %s of passwordRef.", secret))

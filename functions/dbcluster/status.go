@@ -111,8 +111,11 @@ func born(seen facts) bool {
 
 // durability says what an acknowledged transaction survives.
 func durability(c cluster, primary instance.Report) string {
-	if primary.Parameters["synchronous_commit"] == "off" {
+	switch commit := primary.Parameters["synchronous_commit"]; {
+	case commit == "off":
 		return "asynchronous: synchronous_commit is off, so the newest transactions are lost when the primary crashes."
+	case commit == "local" && c.Instances > 1:
+		return "asynchronous: synchronous_commit is local, so a failover can lose the newest transactions."
 	}
 	if c.Instances == 1 {
 		return "An acknowledged transaction is on the volume of the only instance: it survives a crash of the instance and the loss of its node, not the loss of the volume."

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -245,6 +246,17 @@ func (c Cluster) Verification() Operation {
 
 // BackupCertificate is the name of the Secret with the certificate by which the instances know the Jobs that read their files.
 func (c Cluster) BackupCertificate() string { return c.Name + "-backup-tls" }
+
+// ComposesSecret says whether a Secret of a name is the cluster's own, or its BackupPlan's. One that a claim names must be another: the
+// system would write into it, take its own content for the user's, and delete it with the claim.
+func (c Cluster) ComposesSecret(name string) bool {
+	for _, generated := range []string{c.Name + "-ca-", c.Name + "-credentials-"} {
+		if generation, found := strings.CutPrefix(name, generated); found && generation != "" && strings.Trim(generation, "0123456789") == "" {
+			return true
+		}
+	}
+	return slices.Contains([]string{c.Certificate(), c.Admin(), c.Connection(), c.Repository(), c.BackupCertificate(), c.Source()}, name)
+}
 
 // locationDigits is how much of a location's identifier is in a name: a claim's name has 46 characters at most, and an object's 63.
 const locationDigits = 8

@@ -39,3 +39,17 @@ func TestClusterScopedNames(t *testing.T) {
 		}
 	}
 }
+
+func TestComposesSecret(t *testing.T) {
+	c := Cluster{Namespace: "shop", Name: "orders"}
+	cases := map[string]bool{
+		"orders-tls": true, "orders-admin": true, "orders-connection": true, "orders-backup": true, "orders-backup-tls": true, "orders-source": true,
+		"orders-ca-1": true, "orders-credentials-12": true,
+		"orders": false, "orders-password": false, "orders-credentials-prod": false, "orders-ca-": false, "other-tls": false,
+	}
+	for name, want := range cases {
+		if got := c.ComposesSecret(name); got != want {
+			t.Errorf("ComposesSecret(%q): got %t, want %t", name, got, want)
+		}
+	}
+}

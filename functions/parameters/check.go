@@ -60,6 +60,9 @@ func check(version, name, value string, preloaded []string) (string, error) {
 	if setting.Context == contextInternal {
 		return fmt.Sprintf("PostgreSQL %s only shows this setting, nobody can set it; remove it", version), nil
 	}
+	if name == "huge_pages" && strings.EqualFold(value, "on") {
+		return "PostgreSQL would not start: its Pod has no huge pages; set try, or leave it out", nil
+	}
 	return checkValue(setting, value), nil
 }
 
@@ -131,6 +134,9 @@ func checkNumber(s Setting, value string) string {
 	if message != "" {
 		return message
 	}
+	if floor, ok := floors()[s.Name]; ok {
+		s.Min = floor
+	}
 	low, errLow := strconv.ParseFloat(s.Min, 64)
 	high, errHigh := strconv.ParseFloat(s.Max, 64)
 	if errLow != nil || errHigh != nil {
@@ -140,6 +146,16 @@ func checkNumber(s Setting, value string) string {
 		return fmt.Sprintf("%s is out of range: it must be between %s and %s", value, withUnit(s.Min, s.Unit), withUnit(s.Max, s.Unit))
 	}
 	return ""
+}
+
+// floors are, in the setting's own unit, what PostgreSQL's own list allows less than. Patroni replaces what is less by its own default
+// (CMDLINE_OPTIONS in its postgresql/config.py), which would be in force in place of what was asked for; and with room for fewer than
+// two segments of WAL PostgreSQL does not start (ReadControlFile in its xlog.c).
+func floors() map[string]string {
+	return map[string]string{
+		"max_connections": "25", "max_locks_per_transaction": "32", "max_worker_processes": "2", "wal_keep_size": "16",
+		"max_wal_size": "32", "min_wal_size": "32",
+	}
 }
 
 // parseNumber reads a number with or without a unit as PostgreSQL does, and returns it in the setting's own unit.

@@ -28,6 +28,10 @@ func TestCheck(t *testing.T) {
 		"IntegerFraction":   {reason: "A fraction is rounded.", name: "work_mem", value: "1.5MB"},
 		"IntegerMinus":      {reason: "Some have a value below zero.", name: "log_temp_files", value: "-1"},
 		"TooSmall":          {reason: "The range is the setting's.", name: "work_mem", value: "1kB", want: "1kB is out of range: it must be between 64kB and 2147483647kB"},
+		"LessThanPatroni's": {reason: "Patroni would put its own default in its place.", name: "max_connections", value: "20", want: "20 is out of range: it must be between 25 and 262143"},
+		"NoWALKept":         {reason: "The same, though PostgreSQL's own default.", name: "wal_keep_size", value: "0", want: "0 is out of range: it must be between 16MB and 2147483647MB"},
+		"OneSegmentOfWAL":   {reason: "A reload takes it, and PostgreSQL does not start again.", name: "max_wal_size", value: "16MB", want: "16MB is out of range: it must be between 32MB and 2147483647MB"},
+		"HugePages":         {reason: "A Pod has none.", name: "huge_pages", value: "ON", want: "PostgreSQL would not start: its Pod has no huge pages; set try, or leave it out"},
 		"TooLarge":          {reason: "The range is in the setting's unit.", name: "work_mem", value: "3000GB", want: "3000GB is out of range: it must be between 64kB and 2147483647kB"},
 		"Pages":             {reason: "A setting that counts pages takes sizes too.", name: "shared_buffers", value: "128MB"},
 		"PagesTooSmall":     {reason: "Its range is in pages.", name: "shared_buffers", value: "64kB", want: "64kB is out of range: it must be between 16 pages of 8kB and 1073741823 pages of 8kB"},
@@ -167,7 +171,7 @@ func TestLookup(t *testing.T) {
 			if err != nil || !ok || setting.Name != name {
 				t.Errorf("PostgreSQL %s: cannot look %s up: found %t as %q, %v", version, name, ok, setting.Name, err)
 			}
-			settable := setting.Context != contextInternal
+			settable := setting.Context != contextInternal && name != "wal_keep_size" // Patroni's is in force in place of none.
 			if settable && (setting.Type == typeInteger || setting.Type == typeReal) {
 				if refusal := checkNumber(setting, setting.Boot); refusal != "" {
 					t.Errorf("PostgreSQL %s: its own default of %s is refused: %s", version, name, refusal)

@@ -45,7 +45,7 @@ func groups() map[string]string {
 		// Databases are backed up and restored, and backups tried.
 		"backup": "TestRestore$/15|TestRestoreTargets|TestRestoreLongWAL|TestBackupsExist|TestDefaultStore|TestVerification|TestRestoreInPlace|TestCreateBucket|TestBucket|TestBackupOptions|TestRetention|TestMissedSchedule|TestRotatedCredentials|TestOtherTenant|TestGrantedBackups",
 		// What backs up, restores and tries is killed, and the object store fails.
-		"store": "TestInterruptedBackup|TestInterruptedRestore|TestInterruptedVerification|TestStoreAway|TestStoreFaults|TestStoreFull",
+		"store": "TestInterruptedBackup|TestInterruptedRestore|TestInterruptedVerification|TestStoreAway|TestPrimaryLostWhileStoreIsAway|TestStoreFaults|TestStoreFull",
 		// The Kubernetes cluster is lost, and made again from Git and buckets.
 		"rebuild": "TestRebuild",
 	}

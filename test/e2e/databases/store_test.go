@@ -10,6 +10,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/objectstore"
@@ -68,6 +70,43 @@ func TestStoreAway(t *testing.T) {
 	clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{}))
 	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
 		t.Errorf("what was written while the store was away is not in its archive: %s rows", got)
+	}
+}
+
+// TestPrimaryLostWhileStoreIsAway gives up a primary that could not archive what it wrote: the next one has received that, and archives it
+// once the store is back. Like the other, it runs alone.
+func TestPrimaryLostWhileStoreIsAway(t *testing.T) {
+	s := newScene(t)
+	d := s.create("left", clusterSpec("17", 1))
+	d.plan(map[string]any{"backupLocation": s.store()})
+	d.waitScheduled()
+
+	cluster := localCluster()
+	t.Cleanup(func() {
+		if err := cluster.Up(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := (process.Supervisor{Folder: layout.Processes()}).Kill(objectstore.Program); err != nil {
+		t.Fatal(err)
+	}
+	d.sql("CREATE TABLE kept AS SELECT 1 AS n")
+	for range 3 {
+		d.sql(fillSegment)
+	}
+	primary := d.waitPrimary("")
+	d.deleteInstance(primary, client.GracePeriodSeconds(0))
+	t.Logf("%s is given up, and %s takes over", primary, d.waitPrimary(primary))
+	d.waitRollout(v1alpha1.RolloutComplete)
+
+	t.Log("The store is back")
+	if err := cluster.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.waitArchived()
+	clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{}))
+	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
+		t.Errorf("what the primary before could not archive is not in the archive: %s rows", got)
 	}
 }
 
