@@ -98,7 +98,7 @@ func content(r request, seen facts, credentials userSecret) (map[string][]byte, 
 
 // copyKeys copies the keys of a user's Secret. A value of one line loses the newline that editors and echo leave at its end.
 func copyKeys(into map[string][]byte, r request, name, field string, l compose.Lookup, wanted []need) *refusal {
-	if r.Cluster.ComposesSecret(name) {
+	if r.ComposesSecret(name) {
 		return &refusal{Reason: v1alpha1.ReasonCredentialsRefused, Message: fmt.Sprintf(
 			"The Secret %s of %s is one that the DBCluster or its BackupPlan makes itself: use one of another name.", name, field)}
 	}

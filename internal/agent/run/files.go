@@ -76,13 +76,14 @@ func readCertificate(folder string) (certificate, error) {
 	if err != nil {
 		return certificate{}, fmt.Errorf("cannot read the certificate: %w", err)
 	}
-	all := sha256.New()
+	var all []byte
 	for _, key := range []string{instance.KeyCertificate, instance.KeyAuthority, instance.KeyInternalCertificate, instance.KeyInternalAuthority} {
 		part, err := readSecret(folder, key)
 		if err != nil {
 			return certificate{}, err
 		}
-		fmt.Fprintf(all, "%d %s", len(part), part)
+		sum := sha256.Sum256([]byte(part))
+		all = append(all, sum[:]...)
 	}
 	block, _ := pem.Decode(raw)
 	if block == nil {
@@ -93,5 +94,5 @@ func readCertificate(folder string) (certificate, error) {
 		return certificate{}, fmt.Errorf("cannot parse the certificate: %w", err)
 	}
 	sum := sha256.Sum256(raw)
-	return certificate{Revision: hex.EncodeToString(sum[:16]), Expiry: parsed.NotAfter, Loaded: hex.EncodeToString(all.Sum(nil))}, nil
+	return certificate{Revision: hex.EncodeToString(sum[:16]), Expiry: parsed.NotAfter, Loaded: hex.EncodeToString(all)}, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -77,7 +76,7 @@ func TestStoreAway(t *testing.T) {
 // once the store is back. Like the other, it runs alone.
 func TestPrimaryLostWhileStoreIsAway(t *testing.T) {
 	s := newScene(t)
-	d := s.create("left", clusterSpec("17", 1))
+	d := s.create("source", clusterSpec("17", 1))
 	d.plan(map[string]any{"backupLocation": s.store()})
 	d.waitScheduled()
 
