@@ -70,13 +70,13 @@ func (e engine) makeBases(suite string) {
 	e.run("", "add", base, "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt")
 	e.run("", "commit", base, "docker.io/library/debian:"+suite+"-slim")
 	e.run("", "add", base, goEnv(e.t, "GOROOT"), "/usr/local/go")
-	e.run("", "config", "--env", "PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin", base)
+	e.run("", "config", "--env", "PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin", "--env", "GOPATH=/go", base)
 	e.run("", "commit", base, "docker.io/library/golang:1.26-"+suite)
 }
 
 func (e engine) build(project, image, suite, major string) {
 	e.t.Helper()
-	e.run(project, "build", "--pull=never", "--network=host", "--volume", goEnv(e.t, "GOMODCACHE")+":/root/go/pkg/mod",
+	e.run(project, "build", "--pull=never", "--network=host", "--volume", goEnv(e.t, "GOMODCACHE")+":/go/pkg/mod",
 		"--build-arg", "SUITE="+suite, "--build-arg", "PG_MAJOR="+major, "--ignorefile", e.ignored(), "--tag", image, "--file", "images/postgresql/Containerfile", ".")
 }
 
