@@ -7,16 +7,22 @@ import (
 )
 
 func TestMustKill(t *testing.T) {
+	// An observation is confirmed as long ago as it says, if at all.
+	type observation struct {
+		primary   bool
+		confirmed bool
+		ago       time.Duration
+	}
 	type step struct {
 		at          time.Duration
-		observation Observation
+		observation observation
 		want        bool
 		ttl         time.Duration // Zero means 20 s.
 	}
-	primary := Observation{Primary: true}
-	confirmed := Observation{Primary: true, Confirmed: true}
-	standby := Observation{Confirmed: true}
-	silent := Observation{}
+	primary := observation{primary: true}
+	confirmed := observation{primary: true, confirmed: true}
+	standby := observation{confirmed: true}
+	silent := observation{}
 
 	cases := map[string]struct {
 		reason string
@@ -50,6 +56,22 @@ func TestMustKill(t *testing.T) {
 				{at: 16500 * time.Millisecond, observation: confirmed},
 				{at: 33 * time.Second, observation: primary},
 				{at: 33500 * time.Millisecond, observation: primary, want: true},
+			},
+		},
+		"SeenLate": {
+			reason: "The time counts from the confirmation, and not from when it was seen.",
+			steps: []step{
+				{at: 10 * time.Second, observation: observation{primary: true, confirmed: true, ago: 4 * time.Second}},
+				{at: 22900 * time.Millisecond, observation: primary},
+				{at: 23 * time.Second, observation: primary, want: true},
+			},
+		},
+		"SeenAgain": {
+			reason: "An old confirmation does not take back a newer one.",
+			steps: []step{
+				{at: 10 * time.Second, observation: confirmed},
+				{at: 11 * time.Second, observation: observation{primary: true, confirmed: true, ago: 9 * time.Second}},
+				{at: 26900 * time.Millisecond, observation: primary},
 			},
 		},
 		"ShorterLock": {
@@ -86,7 +108,11 @@ func TestMustKill(t *testing.T) {
 			start := time.Now()
 			f := New(20*time.Second, start)
 			for _, s := range tc.steps {
-				if got := f.MustKill(s.observation, cmp.Or(s.ttl, 20*time.Second), start.Add(s.at)); got != s.want {
+				seen := Observation{Primary: s.observation.primary}
+				if s.observation.confirmed {
+					seen.Confirmed = start.Add(s.at - s.observation.ago)
+				}
+				if got := f.MustKill(seen, cmp.Or(s.ttl, 20*time.Second), start.Add(s.at)); got != s.want {
 					t.Errorf("\n%s\nMustKill(%+v) after %s: got %t, want %t", tc.reason, s.observation, s.at, got, s.want)
 				}
 			}

@@ -31,7 +31,7 @@ type Known struct {
 // WatchInventory calls changed with what is in the repository, what was scheduled, and what came of trying backups, whenever any of
 // it is another, until the context ends.
 func (c *Client) WatchInventory(ctx context.Context, log *slog.Logger, changed func(Known)) {
-	c.watch(ctx, log, c.cluster.Inventory(), func(m *corev1.ConfigMap) error {
+	c.watchNamed(ctx, log, c.cluster.Inventory(), func(m *corev1.ConfigMap) error {
 		k, err := parseKnown(m)
 		if err == nil {
 			changed(k)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -109,7 +110,7 @@ func parseConfig(m *corev1.ConfigMap) (instance.Config, error) {
 // WatchConfig calls changed with the cluster's Config whenever there is another one, until the context ends. While the
 // API server is away nothing changes.
 func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func(instance.Config)) {
-	c.watch(ctx, log, c.cluster.Config(), func(m *corev1.ConfigMap) error {
+	c.watchNamed(ctx, log, c.cluster.Config(), func(m *corev1.ConfigMap) error {
 		config, err := parseConfig(m)
 		if err != nil {
 			return err
@@ -119,23 +120,33 @@ func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func
 	})
 }
 
-// WatchLeader calls changed with the name of the instance that holds Patroni's leader lock whenever it is another one,
-// until the context ends. The name is empty when none does.
-func (c *Client) WatchLeader(ctx context.Context, log *slog.Logger, changed func(leader string)) {
+// WatchElection calls leads with the name of the instance that holds Patroni's leader lock whenever it is another one, which is empty when
+// none does, and synced with Patroni's sync state whenever that changes, until the context ends.
+func (c *Client) WatchElection(ctx context.Context, log *slog.Logger, leads func(leader string), synced func(Sync)) {
 	last := ""
-	c.watch(ctx, log, c.cluster.PatroniLeader(), func(m *corev1.ConfigMap) error {
-		if leader := m.Annotations[annotationLeader]; leader != last {
-			last = leader
-			changed(leader)
+	everyObject := metav1.ListOptions{LabelSelector: labels.Set{naming.LabelScope: c.cluster.Scope()}.String()}
+	c.watch(ctx, log, "Patroni's ConfigMaps", everyObject, func(m *corev1.ConfigMap) error {
+		switch leader := m.Annotations[annotationLeader]; m.Name {
+		case c.cluster.PatroniSync():
+			synced(syncState(m))
+		case c.cluster.PatroniLeader():
+			if leader != last {
+				last = leader
+				leads(leader)
+			}
 		}
 		return nil
 	})
 }
 
-func (c *Client) watch(ctx context.Context, log *slog.Logger, name string, seen func(*corev1.ConfigMap) error) {
+func (c *Client) watchNamed(ctx context.Context, log *slog.Logger, name string, seen func(*corev1.ConfigMap) error) {
+	c.watch(ctx, log, fmt.Sprintf("ConfigMap %q", name), metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}, seen)
+}
+
+func (c *Client) watch(ctx context.Context, log *slog.Logger, what string, options metav1.ListOptions, seen func(*corev1.ConfigMap) error) {
 	for ctx.Err() == nil {
-		if err := c.watchOnce(ctx, name, seen); err != nil && ctx.Err() == nil {
-			log.Warn("Cannot watch a ConfigMap; what was seen last stays in force", "configMap", name, "error", err.Error())
+		if err := c.watchOnce(ctx, options, seen); err != nil && ctx.Err() == nil {
+			log.Warn("Cannot watch; what was seen last stays in force", "what", what, "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -144,18 +155,16 @@ func (c *Client) watch(ctx context.Context, log *slog.Logger, name string, seen 
 	}
 }
 
-func (c *Client) watchOnce(ctx context.Context, name string, seen func(*corev1.ConfigMap) error) error {
-	w, err := c.api.CoreV1().ConfigMaps(c.namespace).Watch(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(),
-	})
+func (c *Client) watchOnce(ctx context.Context, options metav1.ListOptions, seen func(*corev1.ConfigMap) error) error {
+	w, err := c.api.CoreV1().ConfigMaps(c.namespace).Watch(ctx, options)
 	if err != nil {
-		return fmt.Errorf("cannot watch ConfigMap %q: %w", name, err)
+		return fmt.Errorf("cannot begin: %w", err)
 	}
 	defer w.Stop()
 	for event := range w.ResultChan() {
 		m, ok := event.Object.(*corev1.ConfigMap)
 		if !ok {
-			return fmt.Errorf("the watch of ConfigMap %q ended: %w", name, kerrors.FromObject(event.Object))
+			return fmt.Errorf("it ended: %w", kerrors.FromObject(event.Object))
 		}
 		if err := seen(m); err != nil {
 			return err

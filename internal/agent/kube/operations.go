@@ -199,10 +199,14 @@ func (c *Client) Sync(ctx context.Context) (Sync, error) {
 	if err != nil {
 		return Sync{}, err
 	}
+	return syncState(m), nil
+}
+
+func syncState(m *corev1.ConfigMap) Sync {
 	s := Sync{Leader: m.Annotations[annotationLeader]}
 	s.Standbys = slices.DeleteFunc(strings.Split(m.Annotations[annotationSyncStandby], ","), func(name string) bool { return name == "" })
 	s.Quorum, _ = strconv.Atoi(m.Annotations[annotationQuorum])
-	return s, nil
+	return s
 }
 
 // A Handover is a request to Patroni to make another instance the primary.

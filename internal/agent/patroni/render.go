@@ -11,6 +11,7 @@ import (
 
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
 )
 
 // Database users of the system's own.
@@ -56,6 +57,9 @@ func ConfigFile() string { return filepath.Join(instance.FolderRun, "patroni.yml
 // and the one of the user's certificate.
 func AuthoritiesFile() string { return filepath.Join(instance.FolderRun, "authorities.crt") }
 
+// WatchdogDevice is where Patroni says that it holds PostgreSQL in check.
+func WatchdogDevice() string { return filepath.Join(instance.FolderRun, "watchdog") }
+
 // mayPromote is the command that asks the agent whether this instance may be promoted.
 func mayPromote() string {
 	return "/usr/local/bin/xdb-may-promote http://" + net.JoinHostPort("localhost", strconv.Itoa(instance.PortAgent)) + PathMayPromote
@@ -91,6 +95,13 @@ func Render(s Settings) ([]byte, error) {
 			"role_label":    naming.LabelPatroniRole,
 			"use_endpoints": false,
 			"pod_ip":        s.PodIP,
+		},
+		"watchdog": map[string]any{
+			"mode": "required",
+			// It writes to a named pipe what it would otherwise tell the kernel.
+			"driver":        "testing",
+			"device":        WatchdogDevice(),
+			"safety_margin": int(fence.Margin.Seconds()),
 		},
 		"bootstrap":  map[string]any{"dcs": dynamic(s.Config), "initdb": initdb()},
 		"postgresql": s.postgresql(),

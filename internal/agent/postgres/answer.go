@@ -53,6 +53,9 @@ func judge(err error) Answer {
 	return Silent
 }
 
+// Refuses says whether an error is what a PostgreSQL said that runs: it has too many connections, or the password is another.
+func Refuses(err error) bool { return err != nil && judge(err) == Answers }
+
 // Streams says whether a standby receives WAL.
 func (l *Local) Streams(ctx context.Context) (bool, error) {
 	streams := false

@@ -39,7 +39,8 @@ type guard struct {
 	ttl        func() time.Duration
 	config     func() instance.Config
 
-	fence *fence.Fence
+	fence    *fence.Fence
+	watchdog *fence.Watchdog
 
 	// primary is what Patroni said last, or PostgreSQL since: a Patroni that does not answer has not said anything else.
 	primary       bool
@@ -50,9 +51,12 @@ type guard struct {
 	fenced atomic.Bool
 }
 
-func newGuard(a *Agent, s *supervise.Supervisor) *guard {
+func newGuard(a *Agent, s *supervise.Supervisor, w *fence.Watchdog) *guard {
 	now := time.Now()
-	return &guard{supervisor: s, postgres: a.postgres, metrics: a.metrics, log: a.log, ttl: a.ttl, config: a.current, fence: fence.New(a.ttl(), now), heard: now}
+	return &guard{
+		supervisor: s, postgres: a.postgres, metrics: a.metrics, log: a.log, ttl: a.ttl, config: a.current,
+		fence: fence.New(a.ttl(), now), watchdog: w, heard: now,
+	}
 }
 
 // run goes on while the instance ends, too, and until its process does: a Patroni that hangs then leaves a primary behind.
@@ -64,19 +68,15 @@ func (g *guard) run(ctx context.Context) {
 }
 
 func (g *guard) pause() time.Duration {
-	if g.primary {
+	if g.primary || g.watchdog.State().Armed {
 		return tick
 	}
 	return standbyTick
 }
 
 func (g *guard) look(ctx context.Context, ending bool) {
-	answered, reached := g.ask(ctx)
-	if reached {
-		g.heard = time.Now()
-	}
+	seen := g.observe(ctx)
 	g.rousePatroni(ctx)
-	seen := fence.Observation{Primary: g.primary, Confirmed: reached || answered && !g.primary}
 	if !g.fence.MustKill(seen, g.ttl(), time.Now()) {
 		return
 	}
@@ -91,6 +91,38 @@ func (g *guard) look(ctx context.Context, ending bool) {
 		return
 	}
 	g.fence, g.primary = fence.New(g.ttl(), time.Now()), false
+	g.watchdog.Disarm()
+}
+
+func (g *guard) observe(ctx context.Context) fence.Observation {
+	before := g.watchdog.State()
+	said := g.ask(ctx)
+	if before.Orphaned && said.answered && !g.acceptsWrites(ctx) {
+		g.watchdog.Disarm()
+	}
+	if said.reached {
+		g.heard = said.asked
+	}
+	return fence.Observation{Primary: g.primary, Confirmed: confirmed(g.watchdog.State(), said, g.primary)}
+}
+
+// A patroniAnswer is what Patroni said to the guard.
+type patroniAnswer struct {
+	asked    time.Time
+	answered bool
+
+	// reached says that it has reached its store since it was asked before, or all members confirm the primary while that is away.
+	reached bool
+}
+
+// confirmed returns when Patroni was last known to hold PostgreSQL in check. From when it has the lock, and promotes, until nobody can write
+// any more its watchdog alone says so: it may answer, and read its store, while the lock runs out. Before that it must read its store,
+// or say that this is a standby.
+func confirmed(w fence.WatchdogState, said patroniAnswer, primary bool) time.Time {
+	if !w.Armed && (said.reached || said.answered && !primary) {
+		return said.asked
+	}
+	return w.Confirmed
 }
 
 // rousePatroni wakes a Patroni that does not reach its store, and starts one again that hangs. PostgreSQL goes on meanwhile. Patroni goes by
@@ -121,19 +153,20 @@ func (g *guard) wakePatroni(ctx context.Context, config instance.Config) {
 	}
 }
 
-// ask says whether Patroni answers, and whether it holds the primary in check: it has reached its store since it was asked before,
-// or all members confirm the primary while that is away. One that does not answer may have promoted PostgreSQL since it was asked
-// last, which then says so itself.
-func (g *guard) ask(ctx context.Context) (answered, reached bool) {
+// ask also notes whether PostgreSQL is a primary's. A Patroni that does not answer may have promoted it since it was asked last: it says so
+// itself.
+func (g *guard) ask(ctx context.Context) patroniAnswer {
+	asked := time.Now()
 	member, err := g.patroni.Member(ctx)
 	if err != nil {
 		g.primary = g.primary || g.acceptsWrites(ctx)
-		return false, false
+		g.storeLastSeen = 0 // The next answer may be another Patroni's.
+		return patroniAnswer{asked: asked}
 	}
 	g.primary = member.IsPrimary() && member.State != "stopped"
-	reached = member.StoreLastSeen != g.storeLastSeen || member.FailsafeActive && g.patroni.Alive(ctx)
+	moved := g.storeLastSeen != 0 && member.StoreLastSeen != g.storeLastSeen
 	g.storeLastSeen = member.StoreLastSeen
-	return true, reached
+	return patroniAnswer{asked: asked, answered: true, reached: moved || member.FailsafeActive && g.patroni.Alive(ctx)}
 }
 
 // acceptsWrites says whether PostgreSQL says within a tick that it is a primary's.

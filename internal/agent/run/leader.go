@@ -105,6 +105,7 @@ func (a *Agent) welcome(ctx context.Context) {
 		case <-time.After(promotionTick):
 		}
 	}
+	a.electorate.Store(nil)
 	a.metrics.Count(metrics.EventPromoted)
 	defer a.lookAtOnce() // Clients come first, then the report.
 	a.becomePrimary(ctx)

@@ -117,9 +117,9 @@ type loop struct {
 	complaints    map[string]string
 }
 
-func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, archivist *archive.Archivist, served certificate, last instance.Report) *loop {
+func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, g *guard, archivist *archive.Archivist, served certificate, last instance.Report) *loop {
 	return &loop{
-		Agent: a, volume: v, supervisor: s, guard: newGuard(a, s), checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
+		Agent: a, volume: v, supervisor: s, guard: g, checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
 		served: served, appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
 	}
 }

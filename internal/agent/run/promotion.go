@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// timelineWait is how long it is waited for an instance that does not say which timeline it has.
+	// timelineWait is how long it is waited for an instance that does not say which timeline it has, and voteWait for one that must.
 	timelineWait = time.Second
+	voteWait     = 5 * time.Second
 
 	// electionTime is how long an election takes that nothing stands in the way of.
 	electionTime = 2 * time.Second
@@ -40,16 +41,20 @@ func (a *Agent) mayPromote(ctx context.Context) error {
 		return nil
 	}
 	own, latest, err := a.timelines(ctx)
-	if err != nil || own >= latest {
+	if err != nil && !errors.Is(err, errTooFew) || err == nil && own >= latest {
 		return err
 	}
-	if !lock.Admits(a.env.Pod, time.Now()) {
-		return fmt.Errorf("this instance has timeline %d, and the last one is %d: it may lack what was acknowledged since, and is promoted only by a Failover with allowDataLoss", own, latest)
+	if lock.Admits(a.env.Pod, time.Now()) {
+		return a.postgres.SkipTimelines(ctx, own, latest)
 	}
-	return a.postgres.SkipTimelines(ctx, own, latest)
+	if err != nil {
+		return fmt.Errorf("%w: this instance may lack what was acknowledged; it is asked again, or promoted by a Failover with allowDataLoss", err)
+	}
+	return fmt.Errorf("this instance has timeline %d, and the last one is %d: it may lack what was acknowledged since, and is promoted only by a Failover with allowDataLoss", own, latest)
 }
 
 // timelines returns the timeline that this instance has, and the last one: that Patroni has written down, or that another instance has.
+// With errTooFew it is the last one that is known.
 func (a *Agent) timelines(ctx context.Context) (own, latest int, _ error) {
 	var (
 		group                        sync.WaitGroup
@@ -64,20 +69,43 @@ func (a *Agent) timelines(ctx context.Context) (own, latest int, _ error) {
 	if err := errors.Join(errOwn, errWritten, errState); err != nil {
 		return 0, 0, err
 	}
-	others := a.peers(state)
-	return own, max(written, latestTimeline(ctx, others, votes(state, a.env.Pod, len(others)), a.timelineOf)), nil
+	// Patroni writes its own name there before it promotes, and leaves nothing of the last primary's.
+	if last := a.electorate.Load(); last != nil && state.Leader == a.env.Pod {
+		state = *last
+	}
+	asked := latestTimeline(ctx, a.peers(state), neededVotes(state, a.env.Pod), a.timelineOf)
+	latest, err := asked.result()
+	return own, max(written, latest), err
 }
 
-// votes returns how many others must say which timeline they have, so that one of them has every commit. It is Patroni's own rule of how
-// many it must have seen that are not ahead.
-func votes(state kube.Sync, pod string, others int) int {
+// noteElectorate remembers who must say that a later promotion of this instance loses nothing.
+func (a *Agent) noteElectorate(state kube.Sync) {
 	switch {
-	case state.Leader == "" || state.Leader == pod:
-		return others // Patroni asks for none.
-	case slices.Contains(state.Standbys, pod):
-		return min(state.Quorum, others)
+	case state.Leader == "":
+		a.electorate.Store(nil)
+	case state.Leader != a.env.Pod:
+		a.electorate.Store(&state)
 	}
-	return min(state.Quorum+1, others)
+}
+
+// votes are who must say which timeline they have, so that one of them has every commit, and how many of them.
+type votes struct {
+	voters []string
+	needed int
+}
+
+// neededVotes goes by Patroni's own rule of how many it must have seen with a PostgreSQL that runs and is not ahead. It asks for none where
+// nobody else was the primary since, or replication is asynchronous.
+func neededVotes(state kube.Sync, pod string) votes {
+	if state.Leader == "" || state.Leader == pod {
+		return votes{}
+	}
+	// The last primary has all that was acknowledged, too, if it is there again.
+	voters := append([]string{state.Leader}, state.Standbys...)
+	if slices.Contains(state.Standbys, pod) {
+		return votes{voters: voters, needed: state.Quorum}
+	}
+	return votes{voters: voters, needed: state.Quorum + 1}
 }
 
 // isBehind says whether this instance lacks the cluster's last timeline, which matters while nobody is the primary: a crashed primary that
@@ -124,8 +152,7 @@ func (l *loop) lastTimeline(ctx context.Context, own int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	others := l.peers(state)
-	return max(written, latestTimeline(ctx, others, len(others), l.timelineOf)), nil
+	return max(written, latestTimeline(ctx, l.peers(state), votes{}, l.timelineOf).latest), nil
 }
 
 // peers returns the other instances, and those that are about to be removed among them while commits wait for them.
@@ -139,26 +166,51 @@ func (a *Agent) peers(state kube.Sync) []string {
 	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" || name == a.env.Pod })
 }
 
-// latestTimeline returns the latest timeline that an instance says it has, when so many have said theirs, or all that do in time. One
-// that does not say says zero.
-func latestTimeline(ctx context.Context, instances []string, needed int, ask func(ctx context.Context, instance string) int) int {
-	ctx, cancel := context.WithTimeout(ctx, timelineWait)
+// errTooFew says that it is not known whether another instance has a later timeline.
+var errTooFew = errors.New("too few of the instances that could confirm commits say which timeline they have")
+
+// A census is what instances said of their timelines.
+type census struct {
+	latest int
+	missed int // How many votes.
+}
+
+func (c census) result() (latest int, _ error) {
+	if c.missed > 0 {
+		return c.latest, fmt.Errorf("%w: %d more would do", errTooFew, c.missed)
+	}
+	return c.latest, nil
+}
+
+// latestTimeline asks instances for their timelines, and ends when enough have voted. It waits for the others, too, where nobody needs
+// to vote, and longer for votes that are missing. One that does not say says zero.
+func latestTimeline(ctx context.Context, instances []string, v votes, ask func(ctx context.Context, instance string) int) census {
+	ctx, cancel := context.WithTimeout(ctx, voteWait)
 	defer cancel()
-	said := make(chan int, len(instances))
+	type answer struct {
+		voter    bool
+		timeline int
+	}
+	said := make(chan answer, len(instances))
 	for _, name := range instances {
-		go func() { said <- ask(ctx, name) }()
+		go func() { said <- answer{slices.Contains(v.voters, name), ask(ctx, name)} }()
 	}
-	latest, answers := 0, 0
-	for range instances {
-		if answers >= needed {
-			break
-		}
-		if timeline := <-said; timeline > 0 {
-			latest = max(latest, timeline)
-			answers++
+	c, patience := census{missed: v.needed}, time.After(timelineWait)
+	for remaining := len(instances); remaining > 0 && (c.missed > 0 || v.needed == 0); {
+		select {
+		case a := <-said:
+			remaining--
+			c.latest = max(c.latest, a.timeline)
+			if a.voter && a.timeline > 0 && c.missed > 0 {
+				c.missed--
+			}
+		case <-patience:
+			if c.missed == 0 {
+				return c
+			}
 		}
 	}
-	return latest
+	return c
 }
 
 // timelineOf returns the timeline of an instance. Zero when it does not say.
@@ -169,6 +221,13 @@ func (a *Agent) timelineOf(ctx context.Context, name string) int {
 		return 0
 	}
 	timeline, err := postgres.Remote{Host: a.host(name), User: patroni.UserReplication, Password: password}.Timeline(ctx)
+	if postgres.Refuses(err) { // A vote that never comes would keep everybody from being promoted.
+		member, err := patroni.At(a.host(name)).Member(ctx)
+		if err != nil || member.State != "running" {
+			return 0
+		}
+		return member.Timeline
+	}
 	if err != nil {
 		return 0 // It is not there, or starts.
 	}

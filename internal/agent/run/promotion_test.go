@@ -2,8 +2,13 @@ package run
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
@@ -46,43 +51,73 @@ func TestLacks(t *testing.T) {
 	}
 }
 
-func TestVotes(t *testing.T) {
+func TestNeededVotes(t *testing.T) {
 	sync := kube.Sync{Leader: "a-0", Standbys: []string{"a-1", "a-2"}, Quorum: 1}
 	cases := map[string]struct {
 		reason string
 		sync   kube.Sync
 		pod    string
-		want   int
+		want   votes
 	}{
 		"Standby": {
 			reason: "With what one more of those that could confirm has, a standby is known to have every commit.",
-			sync:   sync, pod: "a-1", want: 1,
+			sync:   sync, pod: "a-1", want: votes{voters: []string{"a-0", "a-1", "a-2"}, needed: 1},
 		},
 		"OnlyStandby": {
 			reason: "A standby that every commit waited for has all of them.",
-			sync:   kube.Sync{Leader: "a-0", Standbys: []string{"a-1"}}, pod: "a-1", want: 0,
+			sync:   kube.Sync{Leader: "a-0", Standbys: []string{"a-1"}}, pod: "a-1", want: votes{voters: []string{"a-0", "a-1"}},
 		},
 		"Outsider": {
 			reason: "One that no commit waited for needs one answer more.",
-			sync:   kube.Sync{Leader: "a-0", Standbys: []string{"a-2"}}, pod: "a-1", want: 1,
+			sync:   kube.Sync{Leader: "a-0", Standbys: []string{"a-2"}}, pod: "a-1", want: votes{voters: []string{"a-0", "a-2"}, needed: 1},
 		},
 		"LastPrimary": {
-			reason: "Patroni promotes the last primary without any vote, so that all are asked.",
-			sync:   sync, pod: "a-0", want: 2,
+			reason: "Patroni promotes the last primary without any vote.",
+			sync:   sync, pod: "a-0",
 		},
 		"Asynchronous": {
-			reason: "Patroni counts no votes, so that all are asked.",
-			pod:    "a-1", want: 2,
-		},
-		"MoreThanThereAre": {
-			reason: "Nobody is waited for that does not exist.",
-			sync:   kube.Sync{Leader: "a-0", Standbys: []string{"a-1", "a-2", "a-3", "a-4"}, Quorum: 3}, pod: "a-1", want: 2,
+			reason: "Patroni counts no votes.",
+			pod:    "a-1",
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := votes(tc.sync, tc.pod, 2); got != tc.want {
-				t.Errorf("\n%s\nvotes(%+v, %q, 2) = %d, want %d", tc.reason, tc.sync, tc.pod, got, tc.want)
+			got := neededVotes(tc.sync, tc.pod)
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(votes{})); diff != "" {
+				t.Errorf("\n%s\nneededVotes(%+v, %q): -want, +got:\n%s", tc.reason, tc.sync, tc.pod, diff)
+			}
+		})
+	}
+}
+
+func TestNoteElectorate(t *testing.T) {
+	before := kube.Sync{Leader: "a-1", Standbys: []string{"a-0", "a-2"}, Quorum: 1}
+	cases := map[string]struct {
+		reason string
+		seen   []kube.Sync
+		want   *kube.Sync
+	}{
+		"OwnPromotion": {
+			reason: "Patroni writes this instance's name there before it promotes: who could confirm before that has to vote.",
+			seen:   []kube.Sync{before, {Leader: "a-0"}}, want: &before,
+		},
+		"LastPrimary": {
+			reason: "An instance that has seen no other primary is the last one.",
+			seen:   []kube.Sync{{Leader: "a-0", Standbys: []string{"a-1"}}},
+		},
+		"Asynchronous": {
+			reason: "Where commits wait for nobody there is nobody to ask.",
+			seen:   []kube.Sync{before, {}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			a := &Agent{env: Environment{Pod: "a-0"}}
+			for _, state := range tc.seen {
+				a.noteElectorate(state)
+			}
+			if diff := cmp.Diff(tc.want, a.electorate.Load()); diff != "" {
+				t.Errorf("\n%s\nnoteElectorate(%+v): -want, +got:\n%s", tc.reason, tc.seen, diff)
 			}
 		})
 	}
@@ -90,48 +125,66 @@ func TestVotes(t *testing.T) {
 
 func TestLatestTimeline(t *testing.T) {
 	const silent = -1
+	one := votes{voters: []string{"a-1", "a-2"}, needed: 1}
 	cases := map[string]struct {
 		reason    string
 		timelines map[string]int
-		needed    int
-		want      int
+		votes     votes
+		want      census
+		wait      time.Duration
 	}{
 		"All": {
 			reason:    "The latest counts.",
-			timelines: map[string]int{"a-1": 15, "a-2": 16}, needed: 2, want: 16,
+			timelines: map[string]int{"a-1": 15, "a-2": 16}, want: census{latest: 16},
 		},
 		"OneIsGone": {
-			reason:    "Who says nothing is not counted.",
-			timelines: map[string]int{"a-1": 0, "a-2": 16}, needed: 1, want: 16,
+			reason:    "Who says nothing has no vote.",
+			timelines: map[string]int{"a-1": 0, "a-2": 16}, votes: one, want: census{latest: 16},
 		},
 		"OneIsSilent": {
-			reason:    "When enough have answered nobody else is waited for.",
-			timelines: map[string]int{"a-1": silent, "a-2": 16}, needed: 1, want: 16,
+			reason:    "When enough have voted nobody else is waited for.",
+			timelines: map[string]int{"a-1": silent, "a-2": 16}, votes: one, want: census{latest: 16},
 		},
-		"NoneNeeded": {
-			reason:    "Where no answer is needed none is waited for.",
-			timelines: map[string]int{"a-1": silent, "a-2": silent}, needed: 0, want: 0,
+		"NoVoteNeeded": {
+			reason:    "Where nobody has to vote it is still asked whether somebody has a later timeline, and not for long.",
+			timelines: map[string]int{"a-1": silent, "a-2": 16}, want: census{latest: 16}, wait: timelineWait,
 		},
-		"Nobody": {
-			reason:    "Nobody may answer.",
-			timelines: map[string]int{"a-1": 0, "a-2": 0}, needed: 2, want: 0,
+		"NobodyIsThere": {
+			reason:    "Where nobody has to vote nobody may be there.",
+			timelines: map[string]int{"a-1": 0, "a-2": 0},
+		},
+		"VoteMissing": {
+			reason:    "Without a vote that is needed it is not known whether there is a later timeline.",
+			timelines: map[string]int{"a-1": 0, "a-2": 0}, votes: one, want: census{missed: 1},
+		},
+		"NoVoter": {
+			reason:    "What another one says is heard, and is no vote.",
+			timelines: map[string]int{"a-1": 0, "a-2": 0, "a-3": 17}, votes: one, want: census{latest: 17, missed: 1},
+		},
+		"VoteLate": {
+			reason:    "A vote that is needed is waited for.",
+			timelines: map[string]int{"a-1": silent, "a-2": 0}, votes: one, want: census{missed: 1}, wait: voteWait,
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			instances := []string{"a-1", "a-2"}
-			ask := func(ctx context.Context, instance string) int {
-				if tc.timelines[instance] == silent {
-					<-ctx.Done()
-					return 0
+			synctest.Test(t, func(t *testing.T) {
+				ask := func(ctx context.Context, instance string) int {
+					if tc.timelines[instance] == silent {
+						<-ctx.Done()
+						return 0
+					}
+					return tc.timelines[instance]
 				}
-				return tc.timelines[instance]
-			}
-			began := time.Now()
-			got := latestTimeline(t.Context(), instances, tc.needed, ask)
-			if got != tc.want || time.Since(began) >= timelineWait {
-				t.Errorf("\n%s\nlatestTimeline(%v, %d) = %d after %s, want %d at once", tc.reason, instances, tc.needed, got, time.Since(began), tc.want)
-			}
+				began := time.Now()
+				got := latestTimeline(t.Context(), slices.Collect(maps.Keys(tc.timelines)), tc.votes, ask)
+				if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(census{})); diff != "" {
+					t.Errorf("\n%s\nlatestTimeline(%v, %+v): -want, +got:\n%s", tc.reason, tc.timelines, tc.votes, diff)
+				}
+				if waited := time.Since(began); waited != tc.wait {
+					t.Errorf("\n%s\nlatestTimeline(%v, %+v) took %s, want %s", tc.reason, tc.timelines, tc.votes, waited, tc.wait)
+				}
+			})
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/functions/instance"
 	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/internal/agent/archive"
+	"github.com/xdbcluster/xdbcluster/internal/agent/fence"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
 	"github.com/xdbcluster/xdbcluster/internal/agent/metrics"
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
@@ -67,6 +68,10 @@ type Agent struct {
 
 	// led says that an instance has the leader lock, as far as this one knows.
 	led atomic.Bool
+
+	// electorate is the last primary other than this instance, and who could confirm its commits. Nil when this one was the primary since,
+	// or where replication is asynchronous.
+	electorate atomic.Pointer[kube.Sync]
 
 	mu     sync.Mutex
 	config instance.Config
@@ -124,12 +129,17 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.writePatroniConfig(vol, false); err != nil {
 		return err
 	}
+	watchdog, err := fence.NewWatchdog(patroni.WatchdogDevice())
+	if err != nil {
+		return err
+	}
+	go watchdog.Run(context.WithoutCancel(ctx), a.log) // A Patroni that shuts down renews its lock, too.
 	go a.kube.WatchConfig(ctx, a.log, a.change)
-	go a.kube.WatchLeader(ctx, a.log, func(leader string) { a.follow(ctx, leader) })
+	go a.kube.WatchElection(ctx, a.log, func(leader string) { a.follow(ctx, leader) }, a.noteElectorate)
 
 	supervisor := a.supervisor(ctx, vol)
 	archivist := a.archivist(vol)
-	loop := newLoop(a, vol, supervisor, archivist, served, last)
+	loop := newLoop(a, vol, supervisor, newGuard(a, supervisor, watchdog), archivist, served, last)
 	go archivist.Run(ctx)
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
