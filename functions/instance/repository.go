@@ -108,6 +108,9 @@ const (
 
 	// IncidentArchivingFails: the store does not take WAL any more, which piles up on the data volume.
 	IncidentArchivingFails = "ArchivingFails"
+
+	// IncidentArchiveGap: WAL is missing in the archive, and no instance has it any more.
+	IncidentArchiveGap = "ArchiveGap"
 )
 
 // An Archive is what the primary says about archiving.

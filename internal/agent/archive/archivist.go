@@ -69,7 +69,10 @@ type Archivist struct {
 	confirmed    time.Time  // When the ledger was seen to remember it.
 	healthLooked time.Time
 
-	tookOver bool // As the primary, this instance has seen to what the one before may not have archived.
+	tookOver  bool               // As the primary, this instance has seen to what the one before may not have archived.
+	preceding string             // The segment before that, until it is known whether it is archived.
+	nextProof time.Time          // When that is looked for again.
+	gap       *instance.Incident // It was not.
 
 	cleared bool // As the primary, this instance has seen to it that the ledger remembers no repository.
 
@@ -128,7 +131,7 @@ func (a *Archivist) Run(ctx context.Context) {
 			a.complain(err)
 			a.backOff(time.Now())
 		}
-		if err := a.takeOver(); err != nil {
+		if err := errors.Join(a.takeOver(), a.proveContinuity(ctx, time.Now())); err != nil {
 			a.complain(err)
 		}
 		a.report(ctx, time.Now())
@@ -182,11 +185,15 @@ func (a *Archivist) takeOver() error {
 	if a.tookOver || !a.primary.Load() || a.inForce.ID == "" {
 		return nil
 	}
+	preceding, err := precedingSegment(a.inForce.Directory)
+	if err != nil {
+		return err
+	}
 	segments, err := takeOver(a.inForce.Directory)
 	if err != nil {
 		return err
 	}
-	a.tookOver = true
+	a.tookOver, a.preceding, a.nextProof = true, preceding, time.Time{}
 	if segments > 0 {
 		a.log.Info("What the primary before may not have archived is archived again", "segments", segments)
 	}

@@ -73,7 +73,7 @@ func (a *Archivist) look(ctx context.Context, now time.Time, before Status) *Sta
 
 func (a *Archivist) incidents(failing *instance.Incident) []instance.Incident {
 	var list []instance.Incident
-	for _, i := range []*instance.Incident{a.unusable, failing, a.unverified()} {
+	for _, i := range []*instance.Incident{a.unusable, failing, a.brokenOff(), a.unverified()} {
 		if i != nil {
 			list = append(list, *i)
 		}

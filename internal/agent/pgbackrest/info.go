@@ -61,7 +61,10 @@ type Stanza struct {
 	// Backups that are complete, the oldest first.
 	Backups []Backup
 
-	// LastWAL is the name of the newest segment of the database that is archived. Empty when none is.
+	// FirstWAL is the name of the database's oldest segment that is archived. Empty when none is.
+	FirstWAL string
+
+	// LastWAL is the name of the database's newest segment that is archived. Empty when none is.
 	LastWAL string
 
 	// LastArchived is when that was archived, by the store's clock. Info does not ask for it: LookUpArchived does.
@@ -133,6 +136,7 @@ type stanza struct {
 	} `json:"backup"`
 	Archive []struct {
 		ID  string `json:"id"`
+		Min string `json:"min"`
 		Max string `json:"max"`
 	} `json:"archive"`
 }
@@ -154,27 +158,58 @@ func (p Program) LookUpArchived(ctx context.Context, s *Stanza) error {
 	if len(s.LastWAL) < folderOfWAL {
 		return nil
 	}
-	out, err := p.Run(ctx, "repo-ls", "--output=json", path.Join("archive", pgbackrest.Stanza, s.ArchiveID, s.LastWAL[:folderOfWAL]))
+	files, err := p.archived(ctx, *s, s.LastWAL)
 	if err != nil {
 		return err
 	}
-	s.LastArchived, err = parseArchived([]byte(out), s.LastWAL)
-	return err
+	at, found := files.find(s.LastWAL)
+	if !found {
+		return fmt.Errorf("the segment %s is not in the archive, though it was a moment ago", s.LastWAL)
+	}
+	s.LastArchived = at
+	return nil
 }
 
-func parseArchived(raw []byte, segment string) (time.Time, error) {
-	var files map[string]struct {
-		Time int64 `json:"time"`
+// IsArchived asks whether a stanza's archive has a segment.
+func (p Program) IsArchived(ctx context.Context, s Stanza, segment string) (bool, error) {
+	files, err := p.archived(ctx, s, segment)
+	if err != nil {
+		return false, err
 	}
+	_, found := files.find(segment)
+	return found, nil
+}
+
+// ArchivedFiles are those of a folder of the archive. A segment's has a suffix after its name.
+type archivedFiles map[string]struct {
+	Time int64 `json:"time"`
+}
+
+// archived lists the folder of the archive that a segment is in.
+func (p Program) archived(ctx context.Context, s Stanza, segment string) (archivedFiles, error) {
+	out, err := p.Run(ctx, "repo-ls", "--output=json", path.Join("archive", pgbackrest.Stanza, s.ArchiveID, segment[:folderOfWAL]))
+	if err != nil {
+		return nil, err
+	}
+	return parseArchived([]byte(out))
+}
+
+func parseArchived(raw []byte) (archivedFiles, error) {
+	files := archivedFiles{}
 	if err := json.Unmarshal(raw, &files); err != nil {
-		return time.Time{}, fmt.Errorf("cannot parse what pgBackRest says about the archive: %w", err)
+		return nil, fmt.Errorf("cannot parse what pgBackRest says about the archive: %w", err)
 	}
-	for name, file := range files {
-		if strings.HasPrefix(name, segment) {
-			return time.Unix(file.Time, 0).UTC(), nil
+	return files, nil
+}
+
+// find returns when a segment was archived, by the store's clock.
+func (f archivedFiles) find(segment string) (at time.Time, found bool) {
+	for name, file := range f {
+		if strings.HasPrefix(name, segment) && !strings.HasPrefix(name[len(segment):], ".partial") {
+			return time.Unix(file.Time, 0).UTC(), true
 		}
 	}
-	return time.Time{}, fmt.Errorf("the segment %s is not in the archive, though it was a moment ago", segment)
+	return time.Time{}, false
 }
 
 func parseInfo(raw []byte) (Stanza, error) {
@@ -210,7 +245,7 @@ func newStanza(s stanza) Stanza {
 	found := Stanza{There: true}
 	if len(s.Archive) > 0 {
 		last := s.Archive[len(s.Archive)-1]
-		found.LastWAL, found.ArchiveID = last.Max, last.ID
+		found.FirstWAL, found.LastWAL, found.ArchiveID = last.Min, last.Max, last.ID
 	}
 	for _, b := range s.Backup {
 		prior := found.Find(b.Prior)

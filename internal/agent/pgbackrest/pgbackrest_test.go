@@ -208,12 +208,19 @@ func TestDamaged(t *testing.T) {
 
 func TestParseArchived(t *testing.T) {
 	const listed = `{".":{"type":"path"},"000000010000000000000008-aa.zst":{"type":"file","size":1,"time":1772334000},` +
-		`"000000010000000000000009-bb.zst":{"type":"file","size":1,"time":1772334060}}`
-	got, err := parseArchived([]byte(listed), "000000010000000000000009")
-	if want := time.Unix(1772334060, 0).UTC(); err != nil || !got.Equal(want) {
-		t.Errorf("the segment was archived at %s, %v; want %s", got, err, want)
+		`"000000010000000000000009-bb.zst":{"type":"file","size":1,"time":1772334060},` +
+		`"00000001000000000000000B.partial-cc.zst":{"type":"file","size":1,"time":1772334060}}`
+	files, err := parseArchived([]byte(listed))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := parseArchived([]byte(listed), "00000001000000000000000A"); err == nil {
-		t.Error("a segment that is not there was archived; want an error")
+	got, found := files.find("000000010000000000000009")
+	if want := time.Unix(1772334060, 0).UTC(); !found || !got.Equal(want) {
+		t.Errorf("the segment was archived at %s, %t; want %s", got, found, want)
+	}
+	for _, missing := range []string{"00000001000000000000000A", "00000001000000000000000B"} {
+		if _, found := files.find(missing); found {
+			t.Errorf("the segment %s was archived; want that it is not there", missing)
+		}
 	}
 }

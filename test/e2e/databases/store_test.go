@@ -4,14 +4,18 @@ package databases
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/test/cluster/layout"
 	"github.com/xdbcluster/xdbcluster/test/cluster/objectstore"
 	"github.com/xdbcluster/xdbcluster/test/cluster/process"
@@ -107,6 +111,62 @@ func TestPrimaryLostWhileStoreIsAway(t *testing.T) {
 	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
 		t.Errorf("what the primary before could not archive is not in the archive: %s rows", got)
 	}
+}
+
+// TestArchiveGap loses WAL that was not archived yet: the primary is lost with its volume, and the standby that takes over has removed it.
+// Nothing can be restored across that, so that the recovery window must begin after it.
+func TestArchiveGap(t *testing.T) {
+	s := newScene(t)
+	d := s.create("source", clusterSpec("17", 1))
+	d.plan(map[string]any{"backupLocation": s.store()})
+	first := d.waitScheduled()
+
+	cluster := localCluster()
+	t.Cleanup(func() {
+		if err := cluster.Up(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := (process.Supervisor{Folder: layout.Processes()}).Kill(objectstore.Program); err != nil {
+		t.Fatal(err)
+	}
+	d.sql("CREATE TABLE kept AS SELECT 1 AS n")
+	for range 8 {
+		d.sql(fillSegment)
+	}
+	primary := d.waitPrimary("")
+	for _, name := range []string{primary, d.standby()} {
+		d.mustInInstance(name, "psql -XqAtc CHECKPOINT")
+	}
+	d.loseInstance(primary)
+	t.Logf("%s is lost with its volume, and %s takes over", primary, d.waitPrimary(primary))
+
+	if err := cluster.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.waitIncident("ArchiveGap", "A full backup is taken")
+	d.eventually(backupLimit, "The recovery window begins after the gap", func(ctx context.Context) (string, bool) {
+		status, err := d.readPlan(ctx, d.name)
+		window := status.RecoveryWindow
+		return fmt.Sprintf("%+v %v; the backup before is complete since %s", window, err, first.CompleteTime),
+			err == nil && window != nil && window.Begin.After(first.CompleteTime.Time)
+	})
+	d.waitNoIncident("ArchiveGap")
+	d.waitArchived()
+	clone := s.create("clone", restored("17", v1alpha1.RestoreSpec{}))
+	if got := strings.TrimSpace(clone.sql("SELECT count(*) FROM kept")); got != "1" {
+		t.Errorf("a clone to the end has %s rows; want 1", got)
+	}
+}
+
+// loseInstance deletes an instance's Pod and volume at once, as a node with a disk of its own would lose them.
+func (d *database) loseInstance(name string) {
+	d.Helper()
+	volume := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace, Name: naming.DataVolumeTemplate + "-" + name}}
+	if err := d.kube.Delete(d.Context(), volume); err != nil {
+		d.Fatalf("cannot delete the volume of %q: %v", name, err)
+	}
+	d.deleteInstance(name, client.GracePeriodSeconds(0))
 }
 
 // checkUndisturbed checks that the primary goes on, and is the one that it was.
