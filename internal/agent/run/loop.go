@@ -89,6 +89,7 @@ type loop struct {
 	woken      time.Time // When Patroni was made to look.
 
 	noFailover bool      // What Patroni was told last of whether standbys take over by themselves.
+	beginsWith string    // ParametersHash of those with which Patroni begins a database.
 	behind     bool      // What Patroni was told last of whether this instance lacks the cluster's last timeline.
 	unledSince time.Time // Since when nobody has the leader lock. Zero while somebody does.
 	entitled   bool      // This instance is named as the one that may be promoted where they do not.
@@ -121,6 +122,7 @@ func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, g *guard, arch
 	return &loop{
 		Agent: a, volume: v, supervisor: s, guard: g, checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
 		served: served, appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
+		beginsWith: a.current().ParametersHash,
 	}
 }
 
@@ -148,6 +150,8 @@ func (l *loop) turn(ctx context.Context) {
 		if !l.checkup.silent() { // The agent's own connections may work all the same.
 			l.act(ctx, config, member, &facts)
 		}
+	} else if l.mayCorrect(member) {
+		l.complain("parameters", l.correctParameters(ctx, config))
 	}
 	facts.AppliedBy, facts.AdminRevision = l.appliedBy, l.adminRevision
 	facts.CertificateRevision, facts.CertificateExpiry = l.served.Revision, l.certificate.Expiry
@@ -322,16 +326,18 @@ func (l *loop) entitle(ctx context.Context) error {
 	return l.kube.Entitle(ctx, l.env.Pod)
 }
 
-// keepPatroniConfig lets Patroni know whether standbys take over by themselves, and whether this instance may.
+// keepPatroniConfig lets Patroni know whether standbys take over by themselves, whether this instance may, and with which parameters a database
+// begins: one that did not come up may with others.
 func (l *loop) keepPatroniConfig(ctx context.Context, config instance.Config, member *patroni.Member) error {
 	behind, err := l.isBehind(ctx, member)
-	if err != nil || config.Health.NoFailover == l.noFailover && behind == l.behind {
+	unborn := l.volume.Identity().Born == nil
+	if err != nil || config.Health.NoFailover == l.noFailover && behind == l.behind && (!unborn || config.ParametersHash == l.beginsWith) {
 		return err
 	}
 	if err := l.writePatroniConfig(l.volume, behind); err != nil {
 		return err
 	}
-	l.noFailover, l.behind = config.Health.NoFailover, behind
+	l.noFailover, l.behind, l.beginsWith = config.Health.NoFailover, behind, config.ParametersHash
 	l.incidents.clear(incidentBehind)
 	if behind {
 		l.incidents.raise(incidentBehind, "The instance has not followed the last primary, so that it may lack transactions that were acknowledged, and it does not become the primary. It follows the next one by itself. While there is none, bring the other instances back, above all the last primary; if they are lost for good, commit a Failover with allowDataLoss.", time.Now())
@@ -378,6 +384,29 @@ func (l *loop) giveParameters(ctx context.Context, config instance.Config) error
 	}
 	l.log.Info("Patroni's dynamic configuration was changed", "changes", slices.Sorted(maps.Keys(changes)))
 	l.appliedBy, l.pendingSince = instance.AppliedByReload, time.Time{}
+	return nil
+}
+
+// mayCorrect says whether PostgreSQL does not run here, and no primary elsewhere gives it parameters with which it would.
+func (l *loop) mayCorrect(member *patroni.Member) bool {
+	return member != nil && l.volume.Identity().Born != nil && (!l.led.Load() || l.ready.leads.Load())
+}
+
+// correctParameters gives a PostgreSQL that may not start because of its parameters the claim's, and nothing else: who may be promoted,
+// and when, is not changed while there is no primary.
+func (l *loop) correctParameters(ctx context.Context, config instance.Config) error {
+	current, err := l.patroni.DynamicConfig(ctx)
+	if err != nil {
+		return err
+	}
+	changed, ok := patroni.Changes(config, current)["postgresql"]
+	if !ok {
+		return nil
+	}
+	if err := l.patroni.Patch(ctx, map[string]any{"postgresql": changed}); err != nil {
+		return err
+	}
+	l.log.Info("PostgreSQL does not run, and was given the parameters of the claim")
 	return nil
 }
 
