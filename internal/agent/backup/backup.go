@@ -37,6 +37,9 @@ const (
 
 	// processes is how many copy at a time.
 	processes = 2
+
+	// day is what pgBackRest counts retention in.
+	day = 24 * time.Hour
 )
 
 // Reasons of phases.
@@ -259,6 +262,7 @@ func (t *Taker) copy(ctx context.Context, p preparation) (instance.BackupReport,
 	arguments := []string{
 		"--type=" + string(typeAfter(before, t.task.Type)),
 		"--annotation=" + pgbackrest.AnnotationClaim + "=" + t.task.UID, "--annotation=" + pgbackrest.AnnotationName + "=" + t.task.Name,
+		retention(before, p.Mounted.Repository.RetainDays, time.Now()),
 	}
 	if p.Standby {
 		arguments = append(arguments, "--backup-standby")
@@ -284,6 +288,25 @@ func typeAfter(s pgbackrest.Stanza, wanted v1alpha1.BackupType) v1alpha1.BackupT
 		return v1alpha1.BackupFull
 	}
 	return wanted
+}
+
+// retention says for how long full backups are kept. Of those that are older pgBackRest keeps the newest, from which everything since then
+// can be restored. It does not know that one is damaged: where that would be the one, the newest sound one is to be kept, too.
+func retention(s pgbackrest.Stanza, days int, now time.Time) string {
+	kept := days
+	var next time.Duration // How old the full backup after is.
+	for _, b := range slices.Backward(s.Backups) {
+		if b.Type != v1alpha1.BackupFull {
+			continue
+		}
+		age := now.Sub(b.Stop)
+		if age > time.Duration(days)*day && !b.Damaged {
+			kept = max(kept, int((next+day-1)/day))
+			break
+		}
+		next = age
+	}
+	return fmt.Sprintf("--repo1-retention-full=%d", kept)
 }
 
 // find returns the backup of this claim.

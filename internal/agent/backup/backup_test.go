@@ -2,6 +2,7 @@ package backup
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,6 +90,57 @@ func TestTypeAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := typeAfter(pgbackrest.Stanza{Backups: tc.backups}, tc.wanted); got != tc.want {
 				t.Errorf("\n%s\ntypeAfter(...): got %s, want %s", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
+
+func TestRetention(t *testing.T) {
+	now := time.Date(2026, 3, 30, 1, 0, 0, 0, time.UTC)
+	full := func(daysAgo int, damaged bool) pgbackrest.Backup {
+		return pgbackrest.Backup{Type: v1alpha1.BackupFull, Stop: now.Add(-time.Duration(daysAgo)*day - time.Hour), Damaged: damaged}
+	}
+	incremental := pgbackrest.Backup{Type: v1alpha1.BackupIncremental, Stop: now.Add(-20*day - time.Hour)}
+
+	cases := map[string]struct {
+		reason  string
+		backups []pgbackrest.Backup
+		want    string
+	}{
+		"None": {
+			reason: "Nothing is there to be kept for longer.",
+			want:   "--repo1-retention-full=7",
+		},
+		"AllSound": {
+			reason:  "pgBackRest keeps the newest that is older, which is sound.",
+			backups: []pgbackrest.Backup{full(21, false), incremental, full(14, false), full(3, false)},
+			want:    "--repo1-retention-full=7",
+		},
+		"DamagedWithinRetention": {
+			reason:  "A damaged one that is not old enough pushes nothing out.",
+			backups: []pgbackrest.Backup{full(14, false), full(3, true)},
+			want:    "--repo1-retention-full=7",
+		},
+		"NewestOlderIsDamaged": {
+			reason:  "The sound one before is the one to be kept: the damaged one must not count as old.",
+			backups: []pgbackrest.Backup{full(21, false), full(14, true), full(3, false)},
+			want:    "--repo1-retention-full=15",
+		},
+		"TwoAreDamaged": {
+			reason:  "None of those that are damaged may count as old.",
+			backups: []pgbackrest.Backup{full(28, false), full(21, true), incremental, full(14, true)},
+			want:    "--repo1-retention-full=22",
+		},
+		"NoneIsSound": {
+			reason:  "Without a sound one there is nothing to be kept for.",
+			backups: []pgbackrest.Backup{full(21, true), full(14, true)},
+			want:    "--repo1-retention-full=7",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := retention(pgbackrest.Stanza{Backups: tc.backups}, 7, now); got != tc.want {
+				t.Errorf("\n%s\nretention(...): got %s, want %s", tc.reason, got, tc.want)
 			}
 		})
 	}

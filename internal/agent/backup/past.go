@@ -34,12 +34,15 @@ func (t *Taker) expire(ctx context.Context, p preparation, past instance.PastInc
 		return err
 	}
 	stanza, err := program.Info(ctx)
-	if err != nil || !stanza.There {
+	days := p.Mounted.Repository.RetainDays
+	needed := past.Left.Add(time.Duration(days)*day).After(now) || p.Incarnation.Keeps(past.ID, now)
+	switch {
+	case err != nil && (needed || !pgbackrest.IsIncomplete(err)): // What is incomplete may be what is left of a removal.
 		return err
-	}
-	retention := time.Duration(p.Mounted.Repository.RetainDays) * 24 * time.Hour
-	if past.Left.Add(retention).After(now) || p.Incarnation.Keeps(past.ID, now) {
-		_, err := program.Run(ctx, "expire")
+	case err == nil && !stanza.There:
+		return nil
+	case needed:
+		_, err := program.Run(ctx, "expire", retention(stanza, days, now))
 		return err
 	}
 	// pgBackRest deletes a stanza only when it was told that nobody on this host uses it any more.

@@ -89,12 +89,24 @@ func (s Stanza) Sound() []Backup {
 	return slices.DeleteFunc(slices.Clone(s.Backups), func(b Backup) bool { return b.Damaged })
 }
 
-// Codes of a stanza's status that are no errors. See pgBackRest's cmdInfo.
+// Codes of a stanza's status. See pgBackRest's cmdInfo.
 const (
 	statusOK            = 0
 	statusMissingStanza = 1
 	statusNoBackups     = 2
+	statusMissingData   = 3
+	statusOther         = 99
 )
+
+// IsIncomplete says whether an error of Info is that a stanza lacks the files which say what is in it. They are the first that
+// pgBackRest removes of one.
+func IsIncomplete(err error) bool {
+	failure := (*Failure)(nil)
+	if !errors.As(err, &failure) || failure.Command != "info" {
+		return false
+	}
+	return failure.Status == statusMissingData || failure.Status == statusOther && strings.Contains(failure.Output, "[FileMissingError] unable to load info file")
+}
 
 // stanza is pgBackRest's own form of it.
 type stanza struct {

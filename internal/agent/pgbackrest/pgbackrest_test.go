@@ -224,3 +224,39 @@ func TestParseArchived(t *testing.T) {
 		}
 	}
 }
+
+func TestIsIncomplete(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		raw    string
+		want   bool
+	}{
+		"HalfRemoved": {
+			reason: "A removal that was interrupted leaves backups without the files that list them.",
+			raw:    `[{"name":"db","status":{"code":3,"message":"missing stanza data"},"backup":[]}]`,
+			want:   true,
+		},
+		"JustBegun": {
+			reason: "The files are removed one after the other.",
+			raw: `[{"name":"t","repo":[{"status":{"code":99,"message":"[FileMissingError] unable to load info file '/archive.info' or '/archive.info.copy'"}}],` +
+				`"status":{"code":99,"message":"other"},"backup":[]}]`,
+			want: true,
+		},
+		"Unreadable": {
+			reason: "What cannot be read may be complete.",
+			raw:    `[{"name":"db","status":{"code":99,"message":"other"},"backup":[]}]`,
+		},
+		"Gone": {
+			reason: "What is not there at all is no error.",
+			raw:    `[{"name":"db","status":{"code":1,"message":"missing stanza path"},"backup":[]}]`,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseInfo([]byte(tc.raw))
+			if got := IsIncomplete(err); got != tc.want {
+				t.Errorf("\n%s\nIsIncomplete(%v) = %t, want %t", tc.reason, err, got, tc.want)
+			}
+		})
+	}
+}
