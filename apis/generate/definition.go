@@ -203,6 +203,9 @@ func completeCluster(schema *extv1.JSONSchemaProps) error {
 	if err := set(schema, *parameters, "spec", "primarySpec", "parameters"); err != nil {
 		return err
 	}
+	if err := constrainScheduling(schema); err != nil {
+		return err
+	}
 	spec := schema.Properties["spec"]
 	spec = withoutPatterns(spec)
 	schema.Properties["spec"] = spec
