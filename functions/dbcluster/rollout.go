@@ -67,6 +67,10 @@ func stalls(c cluster, seen facts, p plan) (reason, message string) {
 			add(v.Reason, v.Message)
 		}
 	}
+	if isInvalid(seen, naming.ObjectStatefulSet) {
+		add(v1alpha1.ReasonRefusedByKubernetes, fmt.Sprintf("Kubernetes refuses the StatefulSet %s. The events of the composite say why: kubectl describe %s %s. It is most likely schedulingConfig.",
+			c.StatefulSet(), strings.ToLower(c.Owner.Kind), c.Owner.Name))
+	}
 	for _, i := range current(c, seen) {
 		for _, incident := range i.Incidents {
 			if needsPerson(c, p, i.Report, incident.Code) {
@@ -75,6 +79,15 @@ func stalls(c cluster, seen facts, p plan) (reason, message string) {
 		}
 	}
 	return reason, strings.Join(messages, " ")
+}
+
+// isInvalid says whether the API server did not take a composed object as it is. Crossplane names it in the composite's condition Synced, and
+// gives the reason in an event only (Reconcile in internal/controller/apiextensions/composite/reconciler.go).
+func isInvalid(seen facts, object string) bool {
+	synced := seen.Conditions["Synced"]
+	names, ok := strings.CutPrefix(synced.Message, "Unsynced resources: ")
+	separates := func(r rune) bool { return r == ',' || r == ' ' }
+	return ok && synced.Status == string(compose.False) && slices.Contains(strings.FieldsFunc(names, separates), object)
 }
 
 // needsPerson says whether an incident is in the way of the spec until somebody does something about it. One of what the spec has

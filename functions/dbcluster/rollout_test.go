@@ -6,7 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
+	"github.com/xdbcluster/xdbcluster/functions/compose"
 	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
 )
 
 func TestNeedsPerson(t *testing.T) {
@@ -40,6 +42,40 @@ func TestNeedsPerson(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := needsPerson(tc.cluster, tc.plan, tc.report, tc.code); got != tc.want {
 				t.Errorf("\n%s\nneedsPerson(...) = %t, want %t", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
+
+func TestIsInvalid(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		synced compose.ObservedCondition
+		want   bool
+	}{
+		"Taken": {
+			reason: "All was applied.",
+			synced: compose.ObservedCondition{Status: "True"},
+		},
+		"Refused": {
+			reason: "It is named among others.",
+			synced: compose.ObservedCondition{Status: "False", Message: "Unsynced resources: service, and stateful-set"},
+			want:   true,
+		},
+		"OtherRefused": {
+			reason: "A name that only contains it is another.",
+			synced: compose.ObservedCondition{Status: "False", Message: "Unsynced resources: stateful-set-usage"},
+		},
+		"OtherError": {
+			reason: "The API server may just be away.",
+			synced: compose.ObservedCondition{Status: "False", Message: "cannot apply composed resource \"stateful-set\": the server is currently unable to handle the request"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			seen := facts{Conditions: map[string]compose.ObservedCondition{"Synced": tc.synced}}
+			if got := isInvalid(seen, naming.ObjectStatefulSet); got != tc.want {
+				t.Errorf("\n%s\nisInvalid(...) = %t, want %t", tc.reason, got, tc.want)
 			}
 		})
 	}
