@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,8 @@ func (c *Client) Ledger(ctx context.Context) (ledger.Ledger, string, error) {
 	return l, m.ResourceVersion, err
 }
 
-// WriteLedger replaces the version of a ledger that was read. It fails when there is a newer one.
+// WriteLedger replaces the version of a ledger that was read. It fails when there is a newer one. A write whose answer was lost is looked
+// for: who began something, and does not know that it is written down, would take it for another process's.
 func (c *Client) WriteLedger(ctx context.Context, l ledger.Ledger, version string) error {
 	data, err := l.Data()
 	if err != nil {
@@ -52,17 +54,26 @@ func (c *Client) WriteLedger(ctx context.Context, l ledger.Ledger, version strin
 		ObjectMeta: metav1.ObjectMeta{Name: c.cluster.Ledger(), Namespace: c.namespace, ResourceVersion: version, Labels: c.cluster.Labels()},
 		Data:       data,
 	}
+	err = c.putConfigMap(ctx, m)
+	if err == nil {
+		return nil
+	}
+	if there, errRead := c.configMap(ctx, m.Name); errRead == nil && maps.Equal(there.Data, m.Data) {
+		return nil
+	}
+	return fmt.Errorf("cannot write ConfigMap %q: %w", m.Name, err)
+}
+
+func (c *Client) putConfigMap(ctx context.Context, m *corev1.ConfigMap) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	if version == "" {
-		_, err = c.api.CoreV1().ConfigMaps(c.namespace).Create(ctx, m, metav1.CreateOptions{})
-	} else {
-		_, err = c.api.CoreV1().ConfigMaps(c.namespace).Update(ctx, m, metav1.UpdateOptions{})
+	configMaps := c.api.CoreV1().ConfigMaps(c.namespace)
+	if m.ResourceVersion == "" {
+		_, err := configMaps.Create(ctx, m, metav1.CreateOptions{})
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("cannot write ConfigMap %q: %w", m.Name, err)
-	}
-	return nil
+	_, err := configMaps.Update(ctx, m, metav1.UpdateOptions{})
+	return err
 }
 
 // WriteOperation reports how far an operation is, in the ConfigMap of the name.

@@ -1,10 +1,19 @@
 package kube
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
+	"github.com/xdbcluster/xdbcluster/internal/agent/ledger"
 )
 
 func TestLastTimeline(t *testing.T) {
@@ -134,6 +143,46 @@ func TestInherited(t *testing.T) {
 			got, err := newClient(tc.lock).Lock(t.Context())
 			if err != nil || got.Inherited != tc.want {
 				t.Errorf("\n%s\nLock(): inherited is %t, %v; want %t", tc.reason, got.Inherited, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestWriteLedger(t *testing.T) {
+	cluster := naming.Cluster{Namespace: "shop", Name: "orders"}
+	wanted := ledger.Ledger{}.Archived(&instance.ArchiveRecord{Repository: "one"})
+	other := ledger.Ledger{}.Archived(&instance.ArchiveRecord{Repository: "two"})
+
+	cases := map[string]struct {
+		reason string
+		there  ledger.Ledger // After the write that failed.
+		want   bool
+	}{
+		"AnswerLost": {
+			reason: "It is written, and nobody must take it for another's.",
+			there:  wanted, want: true,
+		},
+		"NotWritten": {
+			reason: "The API server did not take it.",
+		},
+		"AnothersWritten": {
+			reason: "Somebody else was first.",
+			there:  other,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			data, err := tc.there.Data()
+			if err != nil {
+				t.Fatal(err)
+			}
+			api := fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: cluster.Ledger()}, Data: data})
+			api.PrependReactor("update", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, errors.New("context deadline exceeded")
+			})
+			err = With(api, nil, cluster, "orders-0").WriteLedger(t.Context(), wanted, "1")
+			if got := err == nil; got != tc.want {
+				t.Errorf("\n%s\nWriteLedger(...): %v; want success %t", tc.reason, err, tc.want)
 			}
 		})
 	}
