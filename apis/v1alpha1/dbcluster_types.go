@@ -76,6 +76,7 @@ const (
 // DBClusterSpec is what a DBCluster is to be.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.availability) || !has(self.availability.synchronous) || self.availability.synchronous != 'Required' || self.primarySpec.version != '15'",message="availability.synchronous cannot be Required with version 15, whose Patroni 3.0.2 can then block writes for ever: set it to Preferred, or use version 17"
+// +kubebuilder:validation:XValidation:rule="!has(self.availability) || !has(self.availability.synchronous) || self.availability.synchronous != 'Required' || !has(self.primarySpec.parameters) || !('synchronous_commit' in self.primarySpec.parameters) || !(self.primarySpec.parameters['synchronous_commit'].lowerAscii() in ['local', 'off', 'false', 'no', '0'])",message="availability.synchronous is Required, and with synchronous_commit local or off no commit waits for a standby: leave synchronous_commit out, or set it to on, remote_write or remote_apply"
 // +kubebuilder:validation:XValidation:rule="has(self.bootstrap) == has(oldSelf.bootstrap) && (!has(self.bootstrap) || self.bootstrap == oldSelf.bootstrap)",message="bootstrap says with which database a new cluster begins, and cannot be added, changed or removed later: create another DBCluster"
 // +kubebuilder:validation:XValidation:rule="!has(self.bootstrap) || !has(self.ifBackupsExist) || self.ifBackupsExist == 'Fail'",message="bootstrap says with which database a new cluster begins, whatever backups there are of an earlier one: leave out ifBackupsExist"
 type DBClusterSpec struct {

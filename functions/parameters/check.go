@@ -164,6 +164,9 @@ func parseNumber(s Setting, value string) (n float64, refusal string) {
 	end := strings.LastIndexAny(text, "0123456789.") + 1
 	number, unit := text[:end], strings.TrimSpace(text[end:])
 
+	if strings.ContainsAny(number, "_bBoO") { // Go's own forms of numbers.
+		return 0, fmt.Sprintf("%q is not a number%s", value, exampleOf(s.Unit))
+	}
 	n, err := strconv.ParseFloat(number, 64)
 	if whole, errWhole := strconv.ParseInt(number, 0, 64); errWhole == nil {
 		n, err = float64(whole), nil // Hexadecimal and octal too.

@@ -25,6 +25,8 @@ func TestCheck(t *testing.T) {
 		"Integer":           {reason: "A number without a unit counts in the setting's own.", name: "work_mem", value: "4096"},
 		"IntegerUnit":       {reason: "A unit is converted.", name: "work_mem", value: "16 MB"},
 		"IntegerHex":        {reason: "PostgreSQL takes hexadecimal numbers.", name: "work_mem", value: "0x1000"},
+		"IntegerOfGo":       {reason: "PostgreSQL has no underscores in numbers, and no binary ones.", name: "work_mem", value: "1_000", want: `"1_000" is not a number, for example 16MB`},
+		"IntegerBinary":     {reason: "The same.", name: "work_mem", value: "0b1000", want: `"0b1000" is not a number, for example 16MB`},
 		"IntegerFraction":   {reason: "A fraction is rounded.", name: "work_mem", value: "1.5MB"},
 		"IntegerMinus":      {reason: "Some have a value below zero.", name: "log_temp_files", value: "-1"},
 		"TooSmall":          {reason: "The range is the setting's.", name: "work_mem", value: "1kB", want: "1kB is out of range: it must be between 64kB and 2147483647kB"},

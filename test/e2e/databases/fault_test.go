@@ -102,7 +102,9 @@ func TestStalls(t *testing.T) {
 // on the third instance, and the first, which is back, has more WAL than that, of an older timeline. It must not become the primary.
 func TestSecondCrash(t *testing.T) {
 	t.Parallel()
-	d := newScene(t).create("twice", clusterSpec("17", 2))
+	spec := clusterSpec("17", 2)
+	spec.Availability.HealthcheckPeriodSeconds = 15 // The leader lock lives for three periods: time for the first to recover.
+	d := newScene(t).create("twice", spec)
 	w := d.write()
 	for _, c := range []struct {
 		name   string

@@ -128,3 +128,29 @@ func TestParametersOfNewDatabase(t *testing.T) {
 		t.Errorf("select 1 gave %q", got)
 	}
 }
+
+// TestParametersThatKeepFromStarting gives PostgreSQL a library that its image does not have, which it sees when it starts: with that it does
+// not, until it is taken out of the claim. Nothing is lost.
+func TestParametersThatKeepFromStarting(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	missing := map[string]string{"shared_preload_libraries": "missing"}
+
+	spec := smallSpec("17")
+	d := s.create("running", spec)
+	d.sql("create table kept as select generate_series(1, 1000) as n")
+	d.change(func(spec *v1alpha1.DBClusterSpec) { spec.PrimarySpec.Parameters = missing })
+	d.waitIncident("PostgreSQLDoesNotStart", "missing")
+	d.roll(func(spec *v1alpha1.DBClusterSpec) { spec.PrimarySpec.Parameters = nil })
+	if got := d.sql("select count(*) from kept"); got != "1000" {
+		t.Errorf("%s of 1000 rows are there", got)
+	}
+
+	spec.PrimarySpec.Parameters = missing
+	born := s.start("born", spec)
+	born.waitIncident("PostgreSQLDoesNotStart", "missing")
+	born.roll(func(spec *v1alpha1.DBClusterSpec) { spec.PrimarySpec.Parameters = nil })
+	if got := born.sql("select 1"); got != "1" {
+		t.Errorf("select 1 gave %q", got)
+	}
+}

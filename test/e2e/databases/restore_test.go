@@ -49,12 +49,12 @@ func TestRestoreTargets(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			r := newScene(t).restorable(version)
 			r.checkClones(
-				clone{name: "to-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: r.backup.Label}}, rows: "1000"},
+				clone{name: "to-label", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Backup: r.backup.Label}}, rows: "1000"},
 				clone{name: "to-position", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{LSN: r.lsn}}, rows: "2000"},
 				clone{name: "to-transaction", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{XID: r.xid}}, rows: "3000"},
 				clone{name: "to-name", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: r.point}}, rows: "4000"},
-				clone{name: "to-name-from-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: r.point, Backup: r.backup.Label}}, rows: "4000"},
-				clone{name: "to-newest-backup", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Immediate: true}}, rows: "5000"},
+				clone{name: "to-name-from-label", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Name: r.point, Backup: r.backup.Label}}, rows: "4000"},
+				clone{name: "to-newest", target: v1alpha1.RestoreSpec{RestoreTarget: v1alpha1.RestoreTarget{Immediate: true}}, rows: "5000"},
 			)
 		})
 	}
