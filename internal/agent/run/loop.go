@@ -46,6 +46,9 @@ const (
 	// ownedInterval is how often the agent looks for state of Patroni's that nobody owns.
 	ownedInterval = 5 * time.Minute
 
+	// startLimit is for how long PostgreSQL may end whenever it is started before people are told. Patroni tries every few seconds.
+	startLimit = 30 * time.Second
+
 	// full is how full a volume may be before someone should know.
 	full = 0.85
 )
@@ -55,6 +58,7 @@ const (
 	incidentFenced      = "PrimaryFenced"
 	incidentDiskFilling = "DataDiskFilling"
 	incidentBehind      = "TimelineMissing"
+	incidentNoStart     = "PostgreSQLDoesNotStart"
 )
 
 // errNotBorn says that the database did not answer yet.
@@ -84,6 +88,7 @@ type loop struct {
 	resting    atomic.Int64
 	settled    *settlement // What was seen when nothing was left to be done. Nil when something may be.
 	alone      bool        // No other Pod has the label of the primary.
+	downSince  time.Time   // Since when PostgreSQL has not run. Zero while it does.
 	labelled   string      // What the loop has labelled the Pod with.
 	labelledAt time.Time
 	woken      time.Time // When Patroni was made to look.
@@ -134,6 +139,7 @@ func (l *loop) turn(ctx context.Context) {
 	l.reportPromotion(ctx, member)
 	l.complain("Patroni's configuration", l.keepPatroniConfig(ctx, config, member))
 	l.noteHealth(member)
+	l.noteStart(member, time.Now())
 	l.lookAtVolume(ctx, config)
 	l.lookAtMounts(ctx, config)
 	if l.primary {
@@ -217,6 +223,23 @@ func (l *loop) noteHealth(member *patroni.Member) {
 	if found != nil {
 		l.incidents.raise(found.Code, found.Message, now)
 	}
+}
+
+// noteStart reports why PostgreSQL ends whenever it is started.
+func (l *loop) noteStart(member *patroni.Member, now time.Time) {
+	if member != nil && member.State == "running" {
+		l.downSince = time.Time{}
+		l.incidents.clear(incidentNoStart)
+		return
+	}
+	if l.downSince.IsZero() {
+		l.downSince = now
+	}
+	cause, at := l.supervisor.Journal.Cause()
+	if now.Sub(l.downSince) < startLimit || now.Sub(at) > startLimit || at.Before(l.downSince.Add(startLimit/2)) || l.supervisor.Recovery() != "" {
+		return // It was said when PostgreSQL ended, or PostgreSQL recovers by now.
+	}
+	l.incidents.raise(incidentNoStart, fmt.Sprintf("PostgreSQL ends whenever it is started: %s. It is tried again and again. If a parameter is the cause, correct primarySpec.parameters; the Pod's log has more.", cause), now)
 }
 
 // label labels the Pod with what its instance is, and again from time to time: one that had the leader lock for a moment may have set or

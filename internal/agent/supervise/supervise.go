@@ -51,8 +51,12 @@ type Supervisor struct {
 	// Log says what ends and what is killed.
 	Log *slog.Logger
 
-	mu    sync.Mutex
-	child int
+	// Journal remembers what the command and PostgreSQL write.
+	Journal Journal
+
+	mu     sync.Mutex
+	child  int
+	output *os.File // What both write to.
 
 	// told has a value once Gone has returned.
 	told chan struct{}
@@ -65,6 +69,11 @@ type Supervisor struct {
 // command to end, which stops PostgreSQL in an orderly way, or does so itself where the command has ended before. Either may take the given
 // patience, and what is left then is killed.
 func (s *Supervisor) Run(ctx context.Context, patience time.Duration) error {
+	finish, err := s.listen()
+	if err != nil {
+		return err
+	}
+	defer finish()
 	ended := make(chan struct{}, 1)
 	s.told = make(chan struct{}, 1)
 	go s.reap(ended)
@@ -89,6 +98,28 @@ func (s *Supervisor) Run(ctx context.Context, patience time.Duration) error {
 		case <-time.After(delay):
 		}
 	}
+}
+
+// listen passes on what the command and PostgreSQL write, which goes on writing there when another command is started. What it returns ends
+// that when everything has been passed on.
+func (s *Supervisor) listen() (finish func(), _ error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a pipe: %w", err)
+	}
+	s.output = writer
+	passedOn := make(chan struct{})
+	go func() {
+		s.Journal.copy(os.Stderr, reader)
+		close(passedOn)
+	}()
+	return func() {
+		_ = writer.Close() // Nothing was written through it here.
+		select {
+		case <-passedOn:
+		case <-time.After(tellingTime):
+		}
+	}, nil
 }
 
 // KillPatroni ends the command outright, also when it is stopped. Run starts it again.
@@ -140,7 +171,7 @@ func (s *Supervisor) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, err := os.StartProcess(s.Command[0], s.Command, &os.ProcAttr{
-		Env: s.Env, Files: []*os.File{null, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Env: s.Env, Files: []*os.File{null, os.Stdout, s.output}, Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
 		return fmt.Errorf("cannot start %q: %w", s.Command[0], err)
