@@ -37,7 +37,7 @@ import (
 func groups() map[string]string {
 	return map[string]string{
 		// Instances fail, change and are operated.
-		"instances": "TestFailover$/15|TestCrashes$/15|TestSecondCrash|TestStalls|TestAutoHeal|TestDiskFull|TestRollingUpdate|TestScale$|TestFailoverDuringChanges|TestRecreateCluster|TestOperationsInGit|TestClockJumps",
+		"instances": "TestFailover$/15|TestCrashes$/15|TestSecondCrash|TestStalls|TestPatroniLoopHangs|TestAutoHeal|TestDiskFull|TestRollingUpdate|TestScale$|TestFailoverDuringChanges|TestRecreateCluster|TestOperationsInGit|TestClockJumps|TestParametersThatKeepFromStarting",
 		// Nodes, their network and the control plane fail. Each test runs alone.
 		"nodes": "TestNodeCutOff|TestNodeLost|TestOneWay|TestPrimaryAndStandbyLost|TestNoAutoFailover|TestAsynchronous|TestControlPlaneAway|TestSlowAPI",
 		// What fails is drawn by lot.
@@ -45,7 +45,7 @@ func groups() map[string]string {
 		// Databases are backed up and restored, and backups tried.
 		"backup": "TestRestore$/15|TestRestoreTargets|TestRestoreLongWAL|TestBackupsExist|TestDefaultStore|TestVerification|TestRestoreInPlace|TestCreateBucket|TestBucket|TestBackupOptions|TestRetention|TestMissedSchedule|TestRotatedCredentials|TestOtherTenant|TestGrantedBackups",
 		// What backs up, restores and tries is killed, and the object store fails.
-		"store": "TestInterruptedBackup|TestInterruptedRestore|TestInterruptedVerification|TestStoreAway|TestPrimaryLostWhileStoreIsAway|TestStoreFaults|TestStoreFull",
+		"store": "TestInterruptedBackup|TestInterruptedRestore|TestInterruptedVerification|TestStoreAway|TestPrimaryLostWhileStoreIsAway|TestArchiveGap|TestStoreFaults|TestStoreFull",
 		// The Kubernetes cluster is lost, and made again from Git and buckets.
 		"rebuild": "TestRebuild",
 	}

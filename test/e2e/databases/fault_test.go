@@ -46,6 +46,41 @@ done
 EOF
 setsid sh /run/xdbcluster/stall >/dev/null 2>&1 </dev/null & true`
 
+	// hangPatroniLoop stops the thread in which Patroni renews its lock, as a debugger would, for two minutes. The threads of its REST server go
+	// on: it tries again when it has stopped that thread while all others waited for it.
+	hangPatroniLoop = `cat > /run/xdbcluster/hang.py <<'EOF'
+import ctypes, os, ssl, sys, time, urllib.request
+
+SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+pid = int(sys.argv[1])
+
+def trace(request):
+    if libc.ptrace(request, pid, None, None) != 0:
+        sys.exit(os.strerror(ctypes.get_errno()))
+
+def answers():
+    try:
+        return urllib.request.urlopen("https://localhost:8008/patroni", timeout=2, context=ssl._create_unverified_context())
+    except OSError:
+        return None
+
+while True:
+    trace(SEIZE)
+    trace(INTERRUPT)
+    os.waitpid(pid, WALL)
+    if answers():
+        break
+    trace(DETACH)
+    time.sleep(0.5)
+print("hangs", flush=True)
+time.sleep(120)
+EOF
+setsid python3 /run/xdbcluster/hang.py $(` + patroniPID + `) >/run/xdbcluster/hangs 2>&1 </dev/null &
+for i in $(seq 30); do sleep 1; test -s /run/xdbcluster/hangs && break; done
+grep hangs /run/xdbcluster/hangs`
+
 	// Patroni and all of PostgreSQL, whose backends may end meanwhile.
 	killAll  = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) kill -9 ${p#/proc/} || true;; esac; done`
 	stallAll = `for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in patroni|postgres) kill -STOP ${p#/proc/} || true;; esac; done`
@@ -95,6 +130,25 @@ func TestStalls(t *testing.T) {
 		d.waitRollout(v1alpha1.RolloutComplete)
 		d.checkWhole(3)
 	}
+	w.check()
+}
+
+// TestPatroniLoopHangs lets the primary's Patroni renew nothing any more, and answer all the same: to whoever asks it, its agent among
+// them, it looks well. PostgreSQL must be gone before the lock is.
+func TestPatroniLoopHangs(t *testing.T) {
+	t.Parallel()
+	d := newScene(t).create("hung", clusterSpec("17", 2))
+	w := d.write()
+	before := d.waitPrimary("")
+	d.mustInInstance(before, hangPatroniLoop)
+	since := time.Now()
+	d.waitKilled(before)
+	fenced := ago(since)
+	d.waitPrimary(before)
+	w.waitWriting()
+	t.Logf("fenced after %s, and no row was acknowledged for %s", fenced, w.gap(since))
+	d.waitRollout(v1alpha1.RolloutComplete)
+	d.checkWhole(3)
 	w.check()
 }
 
