@@ -117,7 +117,9 @@ func TestPrimaryLostWhileStoreIsAway(t *testing.T) {
 // Nothing can be restored across that, so that the recovery window must begin after it.
 func TestArchiveGap(t *testing.T) {
 	s := newScene(t)
-	d := s.create("source", clusterSpec("17", 1))
+	spec := clusterSpec("17", 1)
+	spec.PrimarySpec.Parameters = map[string]string{"wal_keep_size": "16MB"} // Patroni keeps 128 MB otherwise.
+	d := s.create("source", spec)
 	d.plan(map[string]any{"backupLocation": s.store()})
 	first := d.waitScheduled()
 
@@ -130,14 +132,18 @@ func TestArchiveGap(t *testing.T) {
 	if err := (process.Supervisor{Folder: layout.Processes()}).Kill(objectstore.Program); err != nil {
 		t.Fatal(err)
 	}
+	lost := d.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
 	d.sql("CREATE TABLE kept AS SELECT 1 AS n")
 	for range 8 {
 		d.sql(fillSegment)
 	}
-	primary := d.waitPrimary("")
-	for _, name := range []string{primary, d.standby()} {
-		d.mustInInstance(name, "psql -XqAtc CHECKPOINT")
-	}
+	primary, standby := d.waitPrimary(""), d.standby()
+	d.eventually(backupLimit, "The standby has removed what is not archived", func(context.Context) (string, bool) {
+		d.mustInInstance(primary, "psql -XqAtc CHECKPOINT")
+		d.mustInInstance(standby, "psql -XqAtc CHECKPOINT")
+		kept := d.mustInInstance(standby, "ls /var/lib/xdbcluster/*/pgdata/pg_wal")
+		return kept, !strings.Contains(kept, lost)
+	})
 	d.loseInstance(primary)
 	t.Logf("%s is lost with its volume, and %s takes over", primary, d.waitPrimary(primary))
 
