@@ -97,7 +97,7 @@ func (g *guard) look(ctx context.Context, ending bool) {
 func (g *guard) observe(ctx context.Context) fence.Observation {
 	before := g.watchdog.State()
 	said := g.ask(ctx)
-	if before.Orphaned && said.answered && !g.acceptsWrites(ctx) {
+	if before.Orphaned && said.answered && g.isNoPrimary(ctx) {
 		g.watchdog.Disarm()
 	}
 	if said.reached {
@@ -167,6 +167,14 @@ func (g *guard) ask(ctx context.Context) patroniAnswer {
 	moved := g.storeLastSeen != 0 && member.StoreLastSeen != g.storeLastSeen
 	g.storeLastSeen = member.StoreLastSeen
 	return patroniAnswer{asked: asked, answered: true, reached: moved || member.FailsafeActive && g.patroni.Alive(ctx)}
+}
+
+// isNoPrimary says whether PostgreSQL is seen to be a standby's, or not to be there. One that hangs may be anything.
+func (g *guard) isNoPrimary(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, tick)
+	defer cancel()
+	accepts, err := g.postgres.AcceptsWrites(ctx)
+	return err == nil && !accepts || err != nil && g.postgres.Ask(ctx, tick) == postgres.Absent
 }
 
 // acceptsWrites says whether PostgreSQL says within a tick that it is a primary's.
