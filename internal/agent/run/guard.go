@@ -169,12 +169,17 @@ func (g *guard) ask(ctx context.Context) patroniAnswer {
 	return patroniAnswer{asked: asked, answered: true, reached: moved || member.FailsafeActive && g.patroni.Alive(ctx)}
 }
 
-// isNoPrimary says whether PostgreSQL is seen to be a standby's, or not to be there. One that hangs may be anything.
+// isNoPrimary says whether PostgreSQL is seen to be a standby's, or to take no commits: it is not there, starts, or shuts down. One that hangs
+// may be anything.
 func (g *guard) isNoPrimary(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, tick)
 	defer cancel()
 	accepts, err := g.postgres.AcceptsWrites(ctx)
-	return err == nil && !accepts || err != nil && g.postgres.Ask(ctx, tick) == postgres.Absent
+	if err == nil {
+		return !accepts
+	}
+	answer := g.postgres.Ask(ctx, tick)
+	return answer == postgres.Absent || answer == postgres.Busy
 }
 
 // acceptsWrites says whether PostgreSQL says within a tick that it is a primary's.
