@@ -15,9 +15,13 @@ import (
 )
 
 const (
-	// timelineWait is how long it is waited for an instance that does not say which timeline it has, and voteWait for one that must.
+	// timelineWait is how long it is waited for an instance that does not say which timeline it has, and voteWait for one that must: a
+	// refusal costs more, because Patroni does not try again for as long as the leader lock lives.
 	timelineWait = time.Second
-	voteWait     = 5 * time.Second
+	voteWait     = 8 * time.Second
+
+	// askPause is how long to wait before an instance that must say which timeline it has is asked again. It may be starting.
+	askPause = 200 * time.Millisecond
 
 	// electionTime is how long an election takes that nothing stands in the way of.
 	electionTime = 2 * time.Second
@@ -182,10 +186,14 @@ func (c census) result() (latest int, _ error) {
 	return c.latest, nil
 }
 
-// latestTimeline asks instances for their timelines, and ends when enough have voted. It waits for the others, too, where nobody needs
-// to vote, and longer for votes that are missing. One that does not say says zero.
+// latestTimeline asks instances for their timelines. Where somebody has to vote it ends when enough have, and asks again who does not
+// say; otherwise it asks everybody once, and does not wait for long. One that does not say says zero.
 func latestTimeline(ctx context.Context, instances []string, v votes, ask func(ctx context.Context, instance string) int) census {
-	ctx, cancel := context.WithTimeout(ctx, voteWait)
+	wait := timelineWait
+	if v.needed > 0 {
+		wait = voteWait
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	type answer struct {
 		voter    bool
@@ -193,24 +201,37 @@ func latestTimeline(ctx context.Context, instances []string, v votes, ask func(c
 	}
 	said := make(chan answer, len(instances))
 	for _, name := range instances {
-		go func() { said <- answer{slices.Contains(v.voters, name), ask(ctx, name)} }()
+		voter := slices.Contains(v.voters, name)
+		go func() {
+			timeline := ask(ctx, name)
+			for voter && timeline == 0 && v.needed > 0 && pause(ctx, askPause) {
+				timeline = ask(ctx, name)
+			}
+			said <- answer{voter, timeline}
+		}()
 	}
-	c, patience := census{missed: v.needed}, time.After(timelineWait)
-	for remaining := len(instances); remaining > 0 && (c.missed > 0 || v.needed == 0); {
-		select {
-		case a := <-said:
-			remaining--
-			c.latest = max(c.latest, a.timeline)
-			if a.voter && a.timeline > 0 && c.missed > 0 {
-				c.missed--
-			}
-		case <-patience:
-			if c.missed == 0 {
-				return c
-			}
+	c := census{missed: v.needed}
+	for range instances {
+		a := <-said
+		c.latest = max(c.latest, a.timeline)
+		if a.voter && a.timeline > 0 && c.missed > 0 {
+			c.missed--
+		}
+		if v.needed > 0 && c.missed == 0 {
+			break
 		}
 	}
 	return c
+}
+
+// pause waits, and says whether the context has not ended.
+func pause(ctx context.Context, length time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(length):
+		return true
+	}
 }
 
 // timelineOf returns the timeline of an instance. Zero when it does not say.

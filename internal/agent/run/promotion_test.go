@@ -124,7 +124,11 @@ func TestNoteElectorate(t *testing.T) {
 }
 
 func TestLatestTimeline(t *testing.T) {
-	const silent = -1
+	const (
+		silent      = -1
+		starting    = -2
+		startingFor = 3 * time.Second
+	)
 	one := votes{voters: []string{"a-1", "a-2"}, needed: 1}
 	cases := map[string]struct {
 		reason    string
@@ -155,28 +159,38 @@ func TestLatestTimeline(t *testing.T) {
 		},
 		"VoteMissing": {
 			reason:    "Without a vote that is needed it is not known whether there is a later timeline.",
-			timelines: map[string]int{"a-1": 0, "a-2": 0}, votes: one, want: census{missed: 1},
+			timelines: map[string]int{"a-1": 0, "a-2": 0}, votes: one, want: census{missed: 1}, wait: voteWait,
 		},
 		"NoVoter": {
 			reason:    "What another one says is heard, and is no vote.",
-			timelines: map[string]int{"a-1": 0, "a-2": 0, "a-3": 17}, votes: one, want: census{latest: 17, missed: 1},
+			timelines: map[string]int{"a-1": 0, "a-2": 0, "a-3": 17}, votes: one, want: census{latest: 17, missed: 1}, wait: voteWait,
+		},
+		"VoteSilent": {
+			reason:    "One that hangs is waited for as long.",
+			timelines: map[string]int{"a-1": silent, "a-2": 0}, votes: one, want: census{missed: 1}, wait: voteWait,
 		},
 		"VoteLate": {
-			reason:    "A vote that is needed is waited for.",
-			timelines: map[string]int{"a-1": silent, "a-2": 0}, votes: one, want: census{missed: 1}, wait: voteWait,
+			reason:    "One that starts is asked again.",
+			timelines: map[string]int{"a-1": starting, "a-2": 0}, votes: one, want: census{latest: 15}, wait: startingFor,
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
 				ask := func(ctx context.Context, instance string) int {
-					if tc.timelines[instance] == silent {
+					switch timeline := tc.timelines[instance]; {
+					case timeline == silent:
 						<-ctx.Done()
 						return 0
+					case timeline == starting && time.Since(began) < startingFor:
+						return 0
+					case timeline == starting:
+						return 15
+					default:
+						return timeline
 					}
-					return tc.timelines[instance]
 				}
-				began := time.Now()
 				got := latestTimeline(t.Context(), slices.Collect(maps.Keys(tc.timelines)), tc.votes, ask)
 				if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(census{})); diff != "" {
 					t.Errorf("\n%s\nlatestTimeline(%v, %+v): -want, +got:\n%s", tc.reason, tc.timelines, tc.votes, diff)
