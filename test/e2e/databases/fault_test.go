@@ -157,7 +157,9 @@ func TestPatroniLoopHangs(t *testing.T) {
 func TestSecondCrash(t *testing.T) {
 	t.Parallel()
 	spec := clusterSpec("17", 2)
-	spec.Availability.HealthcheckPeriodSeconds = 15 // The leader lock lives for three periods: time for the first to recover.
+	// The leader lock lives for three periods. That is time for the first to recover, and less than the half minute after which the agent
+	// starts a Patroni anew that hangs.
+	spec.Availability.HealthcheckPeriodSeconds = 10
 	d := newScene(t).create("twice", spec)
 	w := d.write()
 	for _, c := range []struct {
