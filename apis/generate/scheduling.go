@@ -65,27 +65,11 @@ func constrainToleration(toleration *extv1.JSONSchemaProps) error {
 // constrainAffinity goes through a schema for what all kinds of affinity are made of.
 func constrainAffinity(schema extv1.JSONSchemaProps, operators []string) (extv1.JSONSchemaProps, error) {
 	for name, p := range schema.Properties {
-		switch name {
-		case "weight":
-			p.Minimum, p.Maximum = ptr(1.0), ptr(100.0)
-		case "topologyKey":
-			p.MinLength = ptr(int64(1))
-		case "matchExpressions", "matchFields":
-			if err := constrainExpression(p.Items.Schema, operators); err != nil {
-				return schema, err
-			}
-			p.MaxItems = ptr(int64(maximumTerms))
-		default:
-			constrained, err := constrainAffinity(p, operators)
-			if err != nil {
-				return schema, err
-			}
-			p = constrained
+		constrained, err := constrainField(name, p, operators)
+		if err != nil {
+			return schema, err
 		}
-		if name == "nodeSelectorTerms" {
-			p.MinItems = ptr(int64(1))
-		}
-		schema.Properties[name] = p
+		schema.Properties[name] = constrained
 	}
 	if schema.Items != nil && schema.Items.Schema != nil && schema.Items.Schema.Type == "object" {
 		constrained, err := constrainAffinity(*schema.Items.Schema, operators)
@@ -95,6 +79,24 @@ func constrainAffinity(schema extv1.JSONSchemaProps, operators []string) (extv1.
 		schema.Items.Schema, schema.MaxItems = &constrained, ptr(int64(maximumTerms))
 	}
 	return schema, nil
+}
+
+func constrainField(name string, field extv1.JSONSchemaProps, operators []string) (extv1.JSONSchemaProps, error) {
+	switch name {
+	case "weight":
+		field.Minimum, field.Maximum = ptr(1.0), ptr(100.0)
+	case "topologyKey":
+		field.MinLength = ptr(int64(1))
+	case "matchExpressions", "matchFields":
+		field.MaxItems = ptr(int64(maximumTerms))
+		return field, constrainExpression(field.Items.Schema, operators)
+	case "nodeSelectorTerms":
+		field.MinItems = ptr(int64(1))
+		fallthrough
+	default:
+		return constrainAffinity(field, operators)
+	}
+	return field, nil
 }
 
 func constrainExpression(expression *extv1.JSONSchemaProps, operators []string) error {

@@ -122,7 +122,7 @@ const (
 	ReasonUnprotecting = "Unprotecting"
 )
 
-// ReasonRefusedByKubernetes: the API server does not take an object that the spec leads to.
+// ReasonRefusedByKubernetes is that the API server does not take an object that the spec leads to.
 const ReasonRefusedByKubernetes = "RefusedByKubernetes"
 
 // ReasonOutcomeUnknown of an operation: it was begun, and what became of it cannot be told from the database.
