@@ -70,7 +70,7 @@ type Archivist struct {
 	healthLooked time.Time
 
 	tookOver  bool               // As the primary, this instance has seen to what the one before may not have archived.
-	preceding string             // The segment before that, until it is known whether it is archived.
+	trail     trail              // What it had when it became the primary, until it is known whether all before that is archived.
 	nextProof time.Time          // When that is looked for again.
 	gap       *instance.Incident // It was not.
 
@@ -185,7 +185,7 @@ func (a *Archivist) takeOver() error {
 	if a.tookOver || !a.primary.Load() || a.inForce.ID == "" {
 		return nil
 	}
-	preceding, err := precedingSegment(a.inForce.Directory)
+	found, err := findTrail(a.inForce.Directory)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (a *Archivist) takeOver() error {
 	if err != nil {
 		return err
 	}
-	a.tookOver, a.preceding, a.nextProof = true, preceding, time.Time{}
+	a.tookOver, a.trail, a.nextProof = true, found, time.Time{}
 	if segments > 0 {
 		a.log.Info("What the primary before may not have archived is archived again", "segments", segments)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,15 +38,23 @@ func (p position) of(timeline int) string {
 	return fmt.Sprintf("%08X%08X%08X", timeline, p/segmentsPerLog, p%segmentsPerLog)
 }
 
-// precedingSegment returns the name of the segment before those that an instance has without a gap: what must be in the archive once that
-// instance archives the rest. Empty when it has all from the beginning.
-func precedingSegment(directory string) (string, error) {
+// A trail is the WAL that an instance has without a gap.
+type trail struct {
+	// Preceding is the name of the segment before it: what must be in the archive once the instance archives the rest. Empty when there is
+	// no WAL, or all from the beginning.
+	Preceding string
+
+	// Written is when its oldest segment was. The one before was written earlier.
+	Written time.Time
+}
+
+func findTrail(directory string) (trail, error) {
 	entries, err := os.ReadDir(filepath.Join(directory, "pg_wal"))
 	if err != nil {
-		return "", fmt.Errorf("cannot list the WAL: %w", err)
+		return trail{}, fmt.Errorf("cannot list the WAL: %w", err)
 	}
 	timeline := 0
-	var positions []position
+	written := map[position]time.Time{}
 	for _, entry := range entries {
 		name := entry.Name()
 		if !isSegment(name) {
@@ -53,23 +62,27 @@ func precedingSegment(directory string) (string, error) {
 		}
 		number, err := strconv.ParseInt(name[:timelineLength], 16, 32)
 		if err != nil {
-			return "", fmt.Errorf("cannot parse the timeline of the segment %q: %w", name, err)
+			return trail{}, fmt.Errorf("cannot parse the timeline of the segment %q: %w", name, err)
 		}
-		timeline, positions = max(timeline, int(number)), append(positions, positionOf(name))
+		info, err := entry.Info()
+		if err != nil {
+			return trail{}, fmt.Errorf("cannot look at the segment %q: %w", name, err)
+		}
+		timeline, written[positionOf(name)] = max(timeline, int(number)), info.ModTime()
 	}
-	oldest := beginning(positions)
+	oldest := beginning(slices.Collect(maps.Keys(written)))
 	if oldest == 0 {
-		return "", nil
+		return trail{}, nil
 	}
 	history, err := os.ReadFile(filepath.Join(directory, "pg_wal", fmt.Sprintf("%08X.history", timeline)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("cannot read the history of the timeline: %w", err)
+		return trail{}, fmt.Errorf("cannot read the history of the timeline: %w", err)
 	}
 	branches, err := parseHistory(history)
 	if err != nil {
-		return "", err
+		return trail{}, err
 	}
-	return (oldest - 1).of(timelineAt(branches, timeline, oldest-1)), nil
+	return trail{Preceding: (oldest - 1).of(timelineAt(branches, timeline, oldest-1)), Written: written[oldest]}, nil
 }
 
 // beginning returns where the last run of positions without a gap begins.
@@ -79,7 +92,7 @@ func beginning(positions []position) position {
 		return 0
 	}
 	first := len(positions) - 1
-	for first > 0 && positions[first]-positions[first-1] <= 1 { // One position can have segments of two timelines.
+	for first > 0 && positions[first]-positions[first-1] == 1 {
 		first--
 	}
 	return positions[first]
@@ -121,21 +134,25 @@ func timelineAt(history []branch, last int, p position) int {
 // proveContinuity makes sure that nothing is missing in the archive before what this instance, the primary now, has left to archive. The one
 // before may not have come to it, and a standby removes what it needs no more. Nothing can be brought forward past such a gap.
 func (a *Archivist) proveContinuity(ctx context.Context, now time.Time) error {
-	if a.preceding == "" || !a.primary.Load() || a.inForce.ID == "" || now.Before(a.nextProof) || readFailure(a.folder) != nil {
+	if a.trail.Preceding == "" || !a.primary.Load() || a.since == nil || now.Before(a.nextProof) || readFailure(a.folder) != nil {
+		return nil
+	}
+	if a.trail.Written.Before(*a.since) { // What is before was never to be archived.
+		a.trail = trail{}
 		return nil
 	}
 	a.nextProof = now.Add(retryMost)
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	missing, err := lacks(ctx, pgbackrest.Program{Config: filepath.Join(a.folder, fileConfig)}, a.preceding)
+	missing, err := lacks(ctx, pgbackrest.Program{Config: filepath.Join(a.folder, fileConfig)}, a.trail.Preceding)
 	if err != nil {
-		return fmt.Errorf("cannot see whether the archive has %s: %w", a.preceding, err)
+		return fmt.Errorf("cannot see whether the archive has %s: %w", a.trail.Preceding, err)
 	}
 	if missing {
 		err = a.beginAnew(ctx, now)
 	}
 	if err == nil {
-		a.preceding = ""
+		a.trail = trail{}
 	}
 	return err
 }
@@ -167,7 +184,7 @@ func (a *Archivist) beginAnew(ctx context.Context, now time.Time) error {
 	a.gap = &instance.Incident{
 		Code: instance.IncidentArchiveGap, Since: now.UTC().Format(time.RFC3339),
 		Message: fmt.Sprintf("The archive lacks the WAL up to %s: the primary before was lost before it had archived it, and this one does not have it any more. "+
-			"The database has it; backups up to now can only be restored to a time before the gap. A full backup is taken, and the recovery window begins with that.", a.preceding),
+			"The database has it; backups up to now can only be restored to a time before the gap. A full backup is taken, and the recovery window begins with that.", a.trail.Preceding),
 	}
 	a.log.Error(a.gap.Message, "incident", a.gap.Code)
 	return nil

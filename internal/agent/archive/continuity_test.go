@@ -1,12 +1,14 @@
 package archive
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
-func TestPrecedingSegment(t *testing.T) {
+func TestFindTrail(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
 		files   []string
@@ -78,10 +80,29 @@ func TestPrecedingSegment(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, err := precedingSegment(directory)
-			if err != nil || got != tc.want {
-				t.Errorf("\n%s\nprecedingSegment(...): %q, %v; want %q", tc.reason, got, err, tc.want)
+			got, err := findTrail(directory)
+			if err != nil || got.Preceding != tc.want {
+				t.Errorf("\n%s\nfindTrail(...): %q, %v; want %q", tc.reason, got.Preceding, err, tc.want)
 			}
 		})
+	}
+}
+
+func TestFindTrailWritten(t *testing.T) {
+	directory := t.TempDir()
+	if err := os.Mkdir(filepath.Join(directory, "pg_wal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for i, name := range []string{"000000010000000000000007", "000000010000000000000008"} {
+		file := filepath.Join(directory, "pg_wal", name)
+		at := noon.Add(time.Duration(i) * time.Minute)
+		if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chtimes(file, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := findTrail(directory)
+	if err != nil || !got.Written.Equal(noon) {
+		t.Errorf("findTrail(...): the oldest segment was written at %s, %v; want %s", got.Written, err, noon)
 	}
 }
