@@ -71,8 +71,8 @@ type Archivist struct {
 
 	tookOver  bool               // As the primary, this instance has seen to what the one before may not have archived.
 	trail     trail              // What it had when it became the primary, until it is known whether all before that is archived.
-	nextProof time.Time          // When that is looked for again.
-	gap       *instance.Incident // It was not.
+	nextProof time.Time          // When it is asked for again.
+	gap       *instance.Incident // That something before it is not archived. Nil when nothing is missing.
 
 	cleared bool // As the primary, this instance has seen to it that the ledger remembers no repository.
 

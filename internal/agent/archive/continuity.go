@@ -48,6 +48,7 @@ type trail struct {
 	Written time.Time
 }
 
+// findTrail looks at the WAL in a data directory. Files that are left over from before a gap in it do not count.
 func findTrail(directory string) (trail, error) {
 	entries, err := os.ReadDir(filepath.Join(directory, "pg_wal"))
 	if err != nil {

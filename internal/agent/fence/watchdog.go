@@ -24,7 +24,8 @@ const (
 )
 
 // A Watchdog is what Patroni takes for a watchdog device: a named pipe, for which it has a driver. It writes to that whenever it
-// has renewed the leader lock, or all members have confirmed the primary in failsafe mode, and at no other time.
+// has got or renewed the leader lock, or all members have confirmed the primary in failsafe mode, and when it has made a new database, which
+// nobody else can have.
 type Watchdog struct {
 	path string
 

@@ -98,8 +98,8 @@ const (
 	statusOther         = 99
 )
 
-// IsIncomplete says whether an error of Info is that a stanza lacks the files which say what is in it. They are the first that
-// pgBackRest removes of one.
+// IsIncomplete says whether an error of Info is that a stanza lacks the files which say what is in it: its removal was interrupted,
+// or somebody has deleted them.
 func IsIncomplete(err error) bool {
 	failure := (*Failure)(nil)
 	if !errors.As(err, &failure) || failure.Command != "info" {
