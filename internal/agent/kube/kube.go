@@ -124,8 +124,8 @@ func (c *Client) WatchConfig(ctx context.Context, log *slog.Logger, changed func
 // none does, and synced with Patroni's sync state whenever that changes, until the context ends.
 func (c *Client) WatchElection(ctx context.Context, log *slog.Logger, leads func(leader string), synced func(Sync)) {
 	last := ""
-	patronis := metav1.ListOptions{LabelSelector: labels.Set{naming.LabelScope: c.cluster.Scope()}.String()}
-	c.watch(ctx, log, "Patroni's ConfigMaps", patronis, func(m *corev1.ConfigMap) error {
+	labelled := metav1.ListOptions{LabelSelector: labels.Set{naming.LabelScope: c.cluster.Scope()}.String()}
+	c.watch(ctx, log, "Patroni's ConfigMaps", labelled, func(m *corev1.ConfigMap) error {
 		switch leader := m.Annotations[annotationLeader]; m.Name {
 		case c.cluster.PatroniSync():
 			synced(syncState(m))
