@@ -36,6 +36,12 @@ const (
 	// hook is beside this file, and is put beside the copies: uptest looks for hooks beside the manifests.
 	hook = "unprotect"
 
+	// kinds are the claims' own.
+	kinds = "dbclusters,backupplans,backups,restores,failovers,switchovers"
+
+	// unmet is kubectl's template for what each claim says it lacks.
+	unmet = `{range .items[*]}{.kind}/{.metadata.name}{"\n"}{range .status.conditions[?(@.status!="True")]}    {.type}={.status} {.reason}: {.message}{"\n"}{end}{end}`
+
 	annotationHook       = "uptest.upbound.io/pre-delete-hook"
 	annotationConditions = "uptest.upbound.io/conditions"
 )
@@ -97,7 +103,8 @@ func run(ctx context.Context, project, kubeconfig string, out io.Writer) error {
 		return err
 	}
 	if err := command(ctx, out, work, environment, programs["uptest"], arguments(manifests, work)...); err != nil {
-		return err
+		// Last, so that it is what the end of a long log shows.
+		return errors.Join(err, kubectl("get", kinds, "--namespace", namespace, "--output", "jsonpath="+unmet))
 	}
 	return kubectl("delete", "namespace", namespace)
 }
