@@ -106,6 +106,7 @@ func (a *Agent) welcome(ctx context.Context) {
 		}
 	}
 	a.electorate.Store(nil)
+	a.refusal.Store(nil)
 	a.metrics.Count(metrics.EventPromoted)
 	defer a.lookAtOnce() // Clients come first, then the report.
 	a.becomePrimary(ctx)

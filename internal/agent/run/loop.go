@@ -58,6 +58,7 @@ const (
 	incidentFenced      = "PrimaryFenced"
 	incidentDiskFilling = "DataDiskFilling"
 	incidentBehind      = "TimelineMissing"
+	incidentUnconfirmed = "PromotionUnconfirmed"
 	incidentNoStart     = "PostgreSQLDoesNotStart"
 )
 
@@ -93,11 +94,12 @@ type loop struct {
 	labelledAt time.Time
 	woken      time.Time // When Patroni was made to look.
 
-	noFailover bool      // What Patroni was told last of whether standbys take over by themselves.
-	beginsWith string    // ParametersHash of those with which Patroni begins a database.
-	behind     bool      // What Patroni was told last of whether this instance lacks the cluster's last timeline.
-	unledSince time.Time // Since when nobody has the leader lock. Zero while somebody does.
-	entitled   bool      // This instance is named as the one that may be promoted where they do not.
+	noFailover   bool      // What Patroni was told last of whether standbys take over by themselves.
+	beginsWith   string    // ParametersHash of those with which Patroni begins a database.
+	behind       bool      // What Patroni was told last of whether this instance lacks the cluster's last timeline.
+	unledSince   time.Time // Since when nobody has the leader lock. Zero while somebody does.
+	followsSince time.Time // Since when another instance has the leader lock. Zero while none has.
+	entitled     bool      // This instance is named as the one that may be promoted where they do not.
 
 	internalSet bool // The passwords of the system's own users are those that are mounted.
 
@@ -140,6 +142,7 @@ func (l *loop) turn(ctx context.Context) {
 	l.complain("Patroni's configuration", l.keepPatroniConfig(ctx, config, member))
 	l.noteHealth(member)
 	l.noteStart(member, time.Now())
+	l.noteRefusal(time.Now())
 	l.lookAtVolume(ctx, config)
 	l.lookAtMounts(ctx, config)
 	if l.primary {

@@ -52,6 +52,8 @@ func (a *Agent) mayPromote(ctx context.Context) error {
 		return a.postgres.SkipTimelines(ctx, own, latest)
 	}
 	if err != nil {
+		reason := err.Error()
+		a.refusal.Store(&reason)
 		return fmt.Errorf("%w: this instance may lack what was acknowledged; it is asked again, or promoted by a Failover with allowDataLoss", err)
 	}
 	return fmt.Errorf("this instance has timeline %d, and the last one is %d: it may lack what was acknowledged since, and is promoted only by a Failover with allowDataLoss", own, latest)
@@ -138,6 +140,25 @@ func (l *loop) isBehind(ctx context.Context, member *patroni.Member) (bool, erro
 		return l.behind, err
 	}
 	return !lock.Admits(l.env.Pod, time.Now()), nil
+}
+
+// noteRefusal reports that this instance won the leader lock and was not promoted, until it is or another one has had the lock for longer
+// than an instance that is asked whether it may be promoted.
+func (l *loop) noteRefusal(now time.Time) {
+	if !l.led.Load() || l.ready.leads.Load() {
+		l.followsSince = time.Time{}
+	} else if l.followsSince.IsZero() {
+		l.followsSince = now
+	}
+	if !l.followsSince.IsZero() && now.Sub(l.followsSince) > voteWait+electionTime {
+		l.refusal.Store(nil)
+	}
+	reason := l.refusal.Load()
+	if reason == nil {
+		l.incidents.clear(incidentUnconfirmed)
+		return
+	}
+	l.incidents.raise(incidentUnconfirmed, fmt.Sprintf("The instance could have become the primary, and did not: %s. It may lack transactions that were acknowledged, and is asked again by itself. Bring the other instances back, above all the last primary; if they are lost for good, commit a Failover with allowDataLoss.", *reason), now)
 }
 
 // lacks says whether an instance has not followed the primary of a timeline. One that is a primary may be about to begin the next.

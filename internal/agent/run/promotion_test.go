@@ -202,3 +202,51 @@ func TestLatestTimeline(t *testing.T) {
 		})
 	}
 }
+
+func TestNoteRefusal(t *testing.T) {
+	start := time.Date(2026, 1, 15, 3, 0, 0, 0, time.UTC)
+	reason := "too few say which timeline they have"
+	type turn struct {
+		after         time.Duration
+		led, isLeader bool
+	}
+	cases := map[string]struct {
+		reason string
+		turns  []turn
+		want   bool
+	}{
+		"NoLeader": {
+			reason: "It lasts for as long as there is no primary.",
+			turns:  []turn{{after: 0}, {after: time.Hour}},
+			want:   true,
+		},
+		"OtherTries": {
+			reason: "Another one has the lock, and may be refused, too.",
+			turns:  []turn{{after: 0, led: true}, {after: voteWait, led: true}, {after: 2 * voteWait}},
+			want:   true,
+		},
+		"TriesAgain": {
+			reason: "The lock is its own, and it is asked again.",
+			turns:  []turn{{after: 0, led: true, isLeader: true}, {after: time.Minute, led: true, isLeader: true}},
+			want:   true,
+		},
+		"OtherLeads": {
+			reason: "Another one was promoted.",
+			turns:  []turn{{after: 0, led: true}, {after: voteWait + electionTime + time.Second, led: true}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			l := &loop{Agent: &Agent{ready: &readiness{}}, incidents: incidents{}}
+			l.refusal.Store(&reason)
+			for _, turn := range tc.turns {
+				l.led.Store(turn.led)
+				l.ready.leads.Store(turn.isLeader)
+				l.noteRefusal(start.Add(turn.after))
+			}
+			if _, got := l.incidents[incidentUnconfirmed]; got != tc.want {
+				t.Errorf("\n%s\nincident raised: %t, want %t", tc.reason, got, tc.want)
+			}
+		})
+	}
+}

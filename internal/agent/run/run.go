@@ -73,6 +73,9 @@ type Agent struct {
 	// or where replication is asynchronous.
 	electorate atomic.Pointer[kube.Sync]
 
+	// refusal is why this instance was not promoted last, because too few voted. Nil when it was promoted since.
+	refusal atomic.Pointer[string]
+
 	mu     sync.Mutex
 	config instance.Config
 	wake   chan struct{}
