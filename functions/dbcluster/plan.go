@@ -1,6 +1,9 @@
 package dbcluster
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -246,7 +249,6 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 		Owner:          c.Owner,
 		Parameters:     values,
 		Given:          given,
-		ParametersHash: parameters.Hash(values),
 		Instances:      c.Instances,
 		Synchronous:    string(c.Synchronous),
 		Health:         c.Health,
@@ -271,7 +273,18 @@ func planConfig(c cluster, seen facts, p plan, values, given map[string]string) 
 	} else {
 		config.CertificateRevision = seen.Config.CertificateRevision
 	}
+	config.SettingsHash = settingsHash(*config)
 	return config
+}
+
+// settingsHash identifies what an instance puts in force while it runs, and reports when it is.
+func settingsHash(c instance.Config) string {
+	b, err := json.Marshal([]any{c.Parameters, c.Synchronous, c.Health, c.Patroni, c.KeepState})
+	if err != nil {
+		return "" // Strings and numbers can always be encoded.
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
 }
 
 // planInstances says whether there is to be a StatefulSet: always when there is one, and else when all is there that its

@@ -100,7 +100,7 @@ func needsPerson(c cluster, p plan, report instance.Report, code string) bool {
 	case instance.IncidentDataDiskCannotGrow:
 		return diskTooSmall(c, report)
 	case instance.IncidentParametersFailed:
-		return p.Config != nil && report.ParametersHash != p.Config.ParametersHash
+		return p.Config != nil && report.SettingsHash != p.Config.SettingsHash
 	case instance.IncidentBackupsExist:
 		return c.IfBackupsExist == v1alpha1.BackupsFail
 	case instance.IncidentRestoreRefused:
@@ -213,8 +213,8 @@ func waitsForInstance(c cluster, want instance.Config, ordinal int, r instance.R
 	if len(r.PendingRestart) > 0 {
 		add("Waiting for the instance %s to restart, for %s.", pod, strings.Join(r.PendingRestart, ", "))
 	}
-	if r.ParametersHash != want.ParametersHash {
-		add("Waiting for the instance %s to put the parameters in force.", pod)
+	if r.SettingsHash != want.SettingsHash {
+		add("Waiting for the instance %s to put the settings in force.", pod)
 	}
 	if r.Role == instance.RolePrimary && r.AdminRevision != want.AdminRevision {
 		add("Waiting for the instance %s to set the administrator's password.", pod)

@@ -14,7 +14,7 @@ import (
 func TestNeedsPerson(t *testing.T) {
 	grown := cluster{Disk: v1alpha1.DiskSpec{Size: resource.MustParse("2Gi")}}
 	cloned := cluster{Spec: v1alpha1.DBClusterSpec{Bootstrap: &v1alpha1.BootstrapSpec{}}}
-	wanted := plan{Config: &instance.Config{ParametersHash: "new"}}
+	wanted := plan{Config: &instance.Config{SettingsHash: "new"}}
 	cases := map[string]struct {
 		reason  string
 		cluster cluster
@@ -29,8 +29,8 @@ func TestNeedsPerson(t *testing.T) {
 		"DataVolumeInUse":   {reason: "The other container ends.", code: "DataVolumeInUse"},
 		"DiskCannotGrow":    {reason: "The class refuses.", cluster: grown, report: instance.Report{DataDiskSize: "1Gi"}, code: instance.IncidentDataDiskCannotGrow, want: true},
 		"DiskGrown":         {reason: "The spec asks for the size again that it has.", cluster: grown, report: instance.Report{DataDiskSize: "2Gi"}, code: instance.IncidentDataDiskCannotGrow},
-		"ParametersFailed":  {reason: "PostgreSQL refuses one.", plan: wanted, report: instance.Report{ParametersHash: "old"}, code: instance.IncidentParametersFailed, want: true},
-		"ParametersAsNow":   {reason: "The spec asks for those in force again.", plan: wanted, report: instance.Report{ParametersHash: "new"}, code: instance.IncidentParametersFailed},
+		"ParametersFailed":  {reason: "PostgreSQL refuses one.", plan: wanted, report: instance.Report{SettingsHash: "old"}, code: instance.IncidentParametersFailed, want: true},
+		"ParametersAsNow":   {reason: "The spec asks for those in force again.", plan: wanted, report: instance.Report{SettingsHash: "new"}, code: instance.IncidentParametersFailed},
 		"BackupsExist":      {reason: "Nobody has decided.", cluster: cluster{IfBackupsExist: v1alpha1.BackupsFail}, code: instance.IncidentBackupsExist, want: true},
 		"BackupsDecided":    {reason: "The instance has not seen the decision yet.", cluster: cluster{IfBackupsExist: v1alpha1.BackupsIgnored}, code: instance.IncidentBackupsExist},
 		"CloneRefused":      {reason: "What a clone is to begin with is not there.", cluster: cloned, code: instance.IncidentRestoreRefused, want: true},

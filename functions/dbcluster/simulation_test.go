@@ -124,7 +124,7 @@ func (w *world) settle() {
 	config := observeConfig(w.object(naming.ObjectConfig))
 	report, err := json.Marshal(instance.Report{
 		Pod: "uid-0", Node: "node-1", Incarnation: w.running(), Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1,
-		ServerVersion: "15.20", SystemIdentifier: "7300000000000000000", ParametersHash: config.ParametersHash,
+		ServerVersion: "15.20", SystemIdentifier: "7300000000000000000", SettingsHash: config.SettingsHash,
 		Parameters: config.Parameters, AdminRevision: config.AdminRevision, CertificateRevision: config.CertificateRevision,
 		DataDiskSize: config.DataDiskSize,
 	})

@@ -96,8 +96,9 @@ type Config struct {
 	// falls back to it when a later claim gives parameters that it refuses.
 	Given map[string]string `json:"given,omitempty"`
 
-	// ParametersHash identifies Parameters. A Report gives back the one that is in force.
-	ParametersHash string `json:"parametersHash"`
+	// SettingsHash identifies what an instance puts in force while it runs: Parameters, Synchronous, Health, Patroni and KeepState. A
+	// Report gives back the one that is in force.
+	SettingsHash string `json:"settingsHash"`
 
 	// AdminRevision is the content of KeyAdminRevision in the newest Secret of the administrator: a keyed hash that says
 	// nothing about the password. An agent that has another one mounted asks for the new one (AnnotationRefresh).

@@ -61,9 +61,8 @@ type Report struct {
 	// SystemIdentifier is the one that initdb gave the data directory.
 	SystemIdentifier string `json:"systemIdentifier,omitempty"`
 
-	// ParametersHash is the hash of the newest Config whose parameters were handed to PostgreSQL without an error and that
-	// are in force but for those in PendingRestart.
-	ParametersHash string `json:"parametersHash,omitempty"`
+	// SettingsHash is the newest Config's, once its settings are in force. Empty until then.
+	SettingsHash string `json:"settingsHash,omitempty"`
 
 	// PendingRestart holds the names of the settings that wait for a restart, sorted.
 	PendingRestart []string `json:"pendingRestart,omitempty"`

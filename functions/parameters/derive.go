@@ -1,11 +1,7 @@
 package parameters
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -112,20 +108,6 @@ func Libraries(value string) []string {
 		}
 	}
 	return libraries
-}
-
-// Hash identifies a set of parameters.
-func Hash(parameters map[string]string) string {
-	list := make([][2]string, 0, len(parameters))
-	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		list = append(list, [2]string{name, parameters[name]})
-	}
-	b, err := json.Marshal(list)
-	if err != nil {
-		return "" // Strings can always be encoded.
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8])
 }
 
 // size returns a number of bytes as PostgreSQL writes it, rounded down to whole megabytes.

@@ -147,18 +147,6 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func TestHash(t *testing.T) {
-	a := Hash(map[string]string{"a": "1", "b": "2"})
-	if b := Hash(map[string]string{"b": "2", "a": "1"}); a != b {
-		t.Error("the order of a map must not matter")
-	}
-	for i, other := range []map[string]string{nil, {"a": "1"}, {"a": "2", "b": "1"}, {"a": "1\",\"b", "": "2"}} {
-		if Hash(other) == a {
-			t.Errorf("set %d must have another hash", i)
-		}
-	}
-}
-
 func TestLookup(t *testing.T) {
 	for _, version := range versions() {
 		names, err := Names(version)

@@ -39,6 +39,10 @@ type Facts struct {
 	// Given says that Patroni's dynamic configuration is as Config wants it, and was reloaded.
 	Given bool
 
+	// Heeded says that what is no setting of PostgreSQL's is as Config wants it: who takes over by itself, and whether Patroni's state
+	// outlives the claim.
+	Heeded bool
+
 	// Replication is what the primary sees of its standbys. Nil when it could not be read.
 	Replication *instance.Replication
 
@@ -88,8 +92,8 @@ func Build(f Facts) instance.Report {
 	}
 	r.Parameters = shown(f)
 	r.PendingRestart = PendingRestart(f)
-	if f.Given && len(r.PendingRestart) == 0 && len(Different(f)) == 0 {
-		r.ParametersHash = f.Config.ParametersHash
+	if f.Given && f.Heeded && len(r.PendingRestart) == 0 && len(Different(f)) == 0 {
+		r.SettingsHash = f.Config.SettingsHash
 	}
 	return r
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestBuild(t *testing.T) {
-	config := instance.Config{Version: "17", ParametersHash: "h", Parameters: map[string]string{"work_mem": "16MB", "max_connections": "50"}}
+	config := instance.Config{Version: "17", SettingsHash: "h", Parameters: map[string]string{"work_mem": "16MB", "max_connections": "50"}}
 	primary := &patroni.Member{State: "running", Role: "primary", ServerVersion: 170012, Timeline: 1, SystemIdentifier: "7"}
 	workMem := postgres.Setting{Name: "work_mem", Value: "16384", Unit: "kB", Shown: "16MB", Context: "user"}
 	connections := postgres.Setting{Name: "max_connections", Value: "50", Shown: "50", Context: "postmaster"}
@@ -36,15 +36,23 @@ func TestBuild(t *testing.T) {
 		},
 		"InForce": {
 			reason: "The hash is given when every parameter is in force, in whatever unit PostgreSQL counts.",
-			facts:  Facts{PodUID: "u", Config: config, Member: primary, Settings: settings(workMem, connections), Given: true, AdminRevision: "r"},
+			facts:  Facts{PodUID: "u", Config: config, Member: primary, Settings: settings(workMem, connections), Given: true, Heeded: true, AdminRevision: "r"},
 			want: instance.Report{
 				Pod: "u", Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1, ServerVersion: "17.12", SystemIdentifier: "7",
-				ParametersHash: "h", Parameters: shown, PendingRestart: []string{}, AdminRevision: "r",
+				SettingsHash: "h", Parameters: shown, PendingRestart: []string{}, AdminRevision: "r",
 			},
 		},
 		"NotGiven": {
 			reason: "Parameters that Patroni does not have yet may be in force by chance only.",
-			facts:  Facts{PodUID: "u", Config: config, Member: primary, Settings: settings(workMem, connections)},
+			facts:  Facts{PodUID: "u", Config: config, Member: primary, Settings: settings(workMem, connections), Heeded: true},
+			want: instance.Report{
+				Pod: "u", Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1, ServerVersion: "17.12", SystemIdentifier: "7",
+				Parameters: shown, PendingRestart: []string{},
+			},
+		},
+		"NotHeeded": {
+			reason: "The agent would still let a standby take over by itself.",
+			facts:  Facts{PodUID: "u", Config: config, Member: primary, Settings: settings(workMem, connections), Given: true},
 			want: instance.Report{
 				Pod: "u", Role: instance.RolePrimary, State: instance.StateRunning, Timeline: 1, ServerVersion: "17.12", SystemIdentifier: "7",
 				Parameters: shown, PendingRestart: []string{},
@@ -52,7 +60,7 @@ func TestBuild(t *testing.T) {
 		},
 		"PendingRestart": {
 			reason: "A parameter of the command line waits for a restart, which pg_settings does not say.",
-			facts: Facts{PodUID: "u", Config: config, Member: primary, Given: true, Settings: settings(workMem, postgres.Setting{
+			facts: Facts{PodUID: "u", Config: config, Member: primary, Given: true, Heeded: true, Settings: settings(workMem, postgres.Setting{
 				Name: "max_connections", Value: "100", Shown: "100", Context: "postmaster",
 			})},
 			want: instance.Report{

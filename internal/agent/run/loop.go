@@ -95,7 +95,7 @@ type loop struct {
 	woken      time.Time // When Patroni was made to look.
 
 	noFailover   bool      // What Patroni was told last of whether standbys take over by themselves.
-	beginsWith   string    // ParametersHash of those with which Patroni begins a database.
+	beginsWith   string    // SettingsHash of those with which Patroni begins a database.
 	behind       bool      // What Patroni was told last of whether this instance lacks the cluster's last timeline.
 	unledSince   time.Time // Since when nobody has the leader lock. Zero while somebody does.
 	followsSince time.Time // Since when another instance has the leader lock. Zero while none has.
@@ -129,7 +129,7 @@ func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, g *guard, arch
 	return &loop{
 		Agent: a, volume: v, supervisor: s, guard: g, checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
 		served: served, appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
-		beginsWith: a.current().ParametersHash,
+		beginsWith: a.current().SettingsHash,
 	}
 }
 
@@ -190,7 +190,7 @@ func (l *loop) pause(now time.Time) time.Duration {
 
 // settled says whether an instance reports to be all that its Config says.
 func settled(r instance.Report, c instance.Config) bool {
-	return r.Serves() && len(r.PendingRestart) == 0 && r.ParametersHash == c.ParametersHash &&
+	return r.Serves() && len(r.PendingRestart) == 0 && r.SettingsHash == c.SettingsHash &&
 		r.CertificateRevision == c.CertificateRevision && (r.Role != instance.RolePrimary || r.AdminRevision == c.AdminRevision)
 }
 
@@ -294,6 +294,7 @@ func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.
 		return
 	}
 	facts.Given = len(patroni.Changes(config, current)) == 0
+	facts.Heeded = l.noFailover == config.Health.NoFailover && (!l.primary || l.kept == config.KeepState)
 	l.noteRefusedParameters(ctx)
 	needed := l.restartNeeded(*facts)
 	if member.IsPrimary() {
@@ -357,13 +358,13 @@ func (l *loop) entitle(ctx context.Context) error {
 func (l *loop) keepPatroniConfig(ctx context.Context, config instance.Config, member *patroni.Member) error {
 	behind, err := l.isBehind(ctx, member)
 	unborn := l.volume.Identity().Born == nil
-	if err != nil || config.Health.NoFailover == l.noFailover && behind == l.behind && (!unborn || config.ParametersHash == l.beginsWith) {
+	if err != nil || config.Health.NoFailover == l.noFailover && behind == l.behind && (!unborn || config.SettingsHash == l.beginsWith) {
 		return err
 	}
 	if err := l.writePatroniConfig(l.volume, behind); err != nil {
 		return err
 	}
-	l.noFailover, l.behind, l.beginsWith = config.Health.NoFailover, behind, config.ParametersHash
+	l.noFailover, l.behind, l.beginsWith = config.Health.NoFailover, behind, config.SettingsHash
 	l.incidents.clear(incidentBehind)
 	if behind {
 		l.incidents.raise(incidentBehind, "The instance has not followed the last primary, so that it may lack transactions that were acknowledged, and it does not become the primary. It follows the next one by itself. While there is none, bring the other instances back, above all the last primary; if they are lost for good, commit a Failover with allowDataLoss.", time.Now())

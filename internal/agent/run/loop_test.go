@@ -9,10 +9,10 @@ import (
 )
 
 func TestPause(t *testing.T) {
-	config := instance.Config{ParametersHash: "p", CertificateRevision: "c", AdminRevision: "a"}
+	config := instance.Config{SettingsHash: "p", CertificateRevision: "c", AdminRevision: "a"}
 	primary := func(change func(*instance.Report)) *instance.Report {
 		r := &instance.Report{
-			Role: instance.RolePrimary, State: instance.StateRunning, ParametersHash: "p", CertificateRevision: "c", AdminRevision: "a",
+			Role: instance.RolePrimary, State: instance.StateRunning, SettingsHash: "p", CertificateRevision: "c", AdminRevision: "a",
 		}
 		change(r)
 		return r
@@ -38,7 +38,7 @@ func TestPause(t *testing.T) {
 		},
 		"OtherParameters": {
 			reason:  "Somebody waits for a change.",
-			written: primary(func(r *instance.Report) { r.ParametersHash = "older" }),
+			written: primary(func(r *instance.Report) { r.SettingsHash = "older" }),
 			want:    hurriedTick,
 		},
 		"PendingRestart": {

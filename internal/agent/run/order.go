@@ -22,14 +22,14 @@ const rest = 5 * time.Second
 // A settlement is what the primary saw of the cluster when nothing was left to be done. While it sees the same, it asks the
 // API server nothing.
 type settlement struct {
-	revision   string
-	instances  int
-	parameters string
-	streaming  string
+	revision  string
+	instances int
+	settings  string
+	streaming string
 }
 
 func newSettlement(c instance.Config, r *instance.Replication) settlement {
-	s := settlement{revision: c.Revision, instances: c.Instances, parameters: c.ParametersHash}
+	s := settlement{revision: c.Revision, instances: c.Instances, settings: c.SettingsHash}
 	for _, standby := range r.Standbys {
 		s.streaming += standby.Name + "=" + strconv.FormatBool(standby.Streaming) + " "
 	}
@@ -110,7 +110,7 @@ func (l *loop) cluster(config instance.Config, facts report.Facts, pending bool,
 // current says whether every standby reports to be as the Config says, so that none of them is about to need a step.
 func current(config instance.Config, c order.Cluster, reports map[string]instance.Report) bool {
 	return !slices.ContainsFunc(c.Standbys, func(s order.Standby) bool {
-		return s.Ordinal < config.Instances && reports[s.Name].ParametersHash != config.ParametersHash
+		return s.Ordinal < config.Instances && reports[s.Name].SettingsHash != config.SettingsHash
 	})
 }
 
