@@ -261,6 +261,9 @@ type PatroniState struct {
 
 	// SystemIdentifier of the database, once it was made.
 	SystemIdentifier string
+
+	// Led says that an instance has had the leader lock. Nobody is let in before.
+	Led bool
 }
 
 // PatroniState returns what Patroni wrote down of the cluster, which is nothing for a new one.
@@ -276,7 +279,11 @@ func (c *Client) PatroniState(ctx context.Context, owner instance.Owner) (Patron
 		return PatroniState{}, fmt.Errorf("cannot read ConfigMap %q: %w", name, err)
 	}
 	identifier, initialized := m.Annotations[annotationInitialize]
-	return PatroniState{Ours: isOurs(m, owner), Initialized: initialized, SystemIdentifier: identifier}, nil
+	_, err = c.api.CoreV1().ConfigMaps(c.namespace).Get(ctx, c.cluster.PatroniLeader(), metav1.GetOptions{})
+	if err != nil && !kerrors.IsNotFound(err) {
+		return PatroniState{}, fmt.Errorf("cannot read ConfigMap %q: %w", c.cluster.PatroniLeader(), err)
+	}
+	return PatroniState{Ours: isOurs(m, owner), Initialized: initialized, SystemIdentifier: identifier, Led: err == nil}, nil
 }
 
 // ForgetPatroniState deletes what Patroni wrote down of the cluster, and returns the names of what there was.

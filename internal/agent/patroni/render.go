@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -65,6 +66,31 @@ func mayPromote() string {
 	return "/usr/local/bin/xdb-may-promote http://" + net.JoinHostPort("localhost", strconv.Itoa(instance.PortAgent)) + PathMayPromote
 }
 
+// makeUsers is the command that gives a new database its system's own users, without passwords; Patroni adds how to connect. It gives them
+// their passwords, and would make them itself, while it takes the leader lock already: a database that is interrupted then, and has none
+// of them, is never promoted again.
+func makeUsers(version string) string {
+	command := []string{filepath.Join(BinaryFolder(version), "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"}
+	for _, statement := range []string{
+		"CREATE ROLE " + UserReplication + " LOGIN REPLICATION",
+		"CREATE ROLE " + UserRewind + " LOGIN",
+		"GRANT EXECUTE ON FUNCTION " + strings.Join(rewindFunctions(), ", ") + " TO " + UserRewind,
+	} {
+		command = append(command, "--command", "'"+statement+"'")
+	}
+	return strings.Join(command, " ")
+}
+
+// rewindFunctions are those that pg_rewind calls on the server that it copies from (its page in PostgreSQL's manual).
+func rewindFunctions() []string {
+	return []string{
+		"pg_catalog.pg_ls_dir(text, boolean, boolean)",
+		"pg_catalog.pg_stat_file(text, boolean)",
+		"pg_catalog.pg_read_binary_file(text)",
+		"pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
+	}
+}
+
 // BinaryFolder is where Debian has a major version's programs.
 func BinaryFolder(version string) string { return "/usr/lib/postgresql/" + version + "/bin" }
 
@@ -103,7 +129,7 @@ func Render(s Settings) ([]byte, error) {
 			"device":        WatchdogDevice(),
 			"safety_margin": int(fence.Margin.Seconds()),
 		},
-		"bootstrap":  map[string]any{"dcs": dynamic(s.Config), "initdb": initdb()},
+		"bootstrap":  map[string]any{"dcs": dynamic(s.Config), "initdb": initdb(), "post_bootstrap": makeUsers(s.Config.Version)},
 		"postgresql": s.postgresql(),
 	})
 	if err != nil {

@@ -63,8 +63,9 @@ type situation struct {
 	State kube.PatroniState
 }
 
-// begin decides by what Patroni wrote down of the cluster. It marks a birth that is going on with an empty identifier, and
-// replaces that before anybody can log in.
+// begin decides by what Patroni wrote down of the cluster. It marks a birth that is going on with an empty identifier, replaces that
+// when there is a database, and takes the leader lock before anybody can log in. A database that it does not hand over then has a place
+// in no plan of Patroni's: it would be a standby for ever.
 func begin(s situation) beginning {
 	born := s.State.SystemIdentifier != ""
 	switch {
@@ -74,7 +75,7 @@ func begin(s situation) beginning {
 		return beginAsCopy
 	case !s.First:
 		return beginLater
-	case s.HasDatabase && s.State.Initialized && !born:
+	case s.HasDatabase && s.State.Initialized && (!born || !s.State.Led && !s.State.Ours):
 		return beginAnew
 	case s.HasDatabase:
 		return beginAsItIs
@@ -201,6 +202,26 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted instance
 		case <-time.After(wait):
 		}
 	}
+}
+
+// discardStillborn removes a database that a Patroni which has ended was at making, so that the next one makes another.
+func (a *Agent) discardStillborn(ctx context.Context, vol *volume.Volume, kill func() error) error {
+	if vol.Identity().SystemIdentifier != "" {
+		return nil
+	}
+	s, err := a.situation(ctx, vol)
+	if err != nil || !s.HasDatabase || begin(s) != beginAnew {
+		return err
+	}
+	if err := kill(); err != nil {
+		return err
+	}
+	if err := vol.Clear(); err != nil {
+		return err
+	}
+	_, err = a.kube.ForgetPatroniState(ctx)
+	a.log.Warn("Patroni ended before the database that it made was ready; it is made again")
+	return err
 }
 
 func (a *Agent) restoreIncident(err error) string {

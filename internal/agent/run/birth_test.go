@@ -8,8 +8,8 @@ import (
 
 func TestBegin(t *testing.T) {
 	const born = "7300000000000000000"
-	ours := kube.PatroniState{Ours: true, Initialized: true, SystemIdentifier: born}
-	earlier := kube.PatroniState{Initialized: true, SystemIdentifier: born}
+	ours := kube.PatroniState{Ours: true, Initialized: true, SystemIdentifier: born, Led: true}
+	earlier := kube.PatroniState{Initialized: true, SystemIdentifier: born, Led: true}
 	interrupted := kube.PatroniState{Initialized: true}
 
 	cases := map[string]struct {
@@ -80,6 +80,11 @@ func TestBegin(t *testing.T) {
 		"InterruptedBeforeData": {
 			reason: "The same, before initdb wrote anything.",
 			s:      situation{First: true, State: interrupted},
+			want:   beginAnew,
+		},
+		"InterruptedBeforeLed": {
+			reason: "There was a database, and Patroni was killed before it took the leader lock: nobody could log in.",
+			s:      situation{First: true, HasDatabase: true, State: kube.PatroniState{Initialized: true, SystemIdentifier: born}},
 			want:   beginAnew,
 		},
 		"KilledRightAfterBirth": {

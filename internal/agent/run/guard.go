@@ -13,6 +13,7 @@ import (
 	"github.com/xdbcluster/xdbcluster/internal/agent/patroni"
 	"github.com/xdbcluster/xdbcluster/internal/agent/postgres"
 	"github.com/xdbcluster/xdbcluster/internal/agent/supervise"
+	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
 )
 
 const (
@@ -39,6 +40,9 @@ type guard struct {
 	ttl        func() time.Duration
 	config     func() instance.Config
 
+	// born says that the database was handed over to whoever may log in.
+	born func() bool
+
 	fence    *fence.Fence
 	watchdog *fence.Watchdog
 
@@ -51,10 +55,11 @@ type guard struct {
 	fenced atomic.Bool
 }
 
-func newGuard(a *Agent, s *supervise.Supervisor, w *fence.Watchdog) *guard {
+func newGuard(a *Agent, v *volume.Volume, s *supervise.Supervisor, w *fence.Watchdog) *guard {
 	now := time.Now()
 	return &guard{
 		supervisor: s, postgres: a.postgres, metrics: a.metrics, log: a.log, ttl: a.ttl, config: a.current,
+		born:  func() bool { return v.Identity().Born != nil },
 		fence: fence.New(a.ttl(), now), watchdog: w, heard: now,
 	}
 }
@@ -77,7 +82,7 @@ func (g *guard) pause() time.Duration {
 func (g *guard) look(ctx context.Context, ending bool) {
 	seen := g.observe(ctx)
 	g.rousePatroni(ctx)
-	if !g.fence.MustKill(seen, g.ttl(), time.Now()) {
+	if !g.fence.MustKill(seen, g.ttl(), time.Now()) || !g.born() { // Nobody else can have a database that is only being made.
 		return
 	}
 	if ending && g.postgres.Ask(ctx, tick) == postgres.Busy {

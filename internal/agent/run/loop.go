@@ -276,7 +276,9 @@ func roleLabel(version string, member patroni.Member) string {
 // act does what can be done while PostgreSQL answers. Each task stands alone: one that fails is tried again at the next
 // turn and keeps no other from its work.
 func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.Member, facts *report.Facts) {
-	l.complain("birth", l.volume.RecordBirth(member.SystemIdentifier, time.Now()))
+	if l.led.Load() { // Patroni makes a database, and takes the leader lock when it is done.
+		l.complain("birth", l.volume.RecordBirth(member.SystemIdentifier, time.Now()))
+	}
 	if member.IsPrimary() {
 		l.actAsPrimary(ctx, config, facts)
 	}

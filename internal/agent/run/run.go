@@ -76,6 +76,9 @@ type Agent struct {
 	// refusal is why this instance was not promoted last, because too few voted. Nil when it was promoted since.
 	refusal atomic.Pointer[string]
 
+	// waitsFor is what was reported last of why the instance does not start.
+	waitsFor instance.Incident
+
 	mu     sync.Mutex
 	config instance.Config
 	wake   chan struct{}
@@ -142,7 +145,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	supervisor := a.supervisor(ctx, vol)
 	archivist := a.archivist(vol)
-	loop := newLoop(a, vol, supervisor, newGuard(a, supervisor, watchdog), archivist, served, last)
+	loop := newLoop(a, vol, supervisor, newGuard(a, vol, supervisor, watchdog), archivist, served, last)
 	go archivist.Run(ctx)
 	go loop.guard.run(ctx)
 	go loop.checkup.run(ctx)
@@ -215,18 +218,27 @@ func isRefusal(err error) bool {
 		errors.Is(err, volume.ErrOlderIncarnation)
 }
 
+// reportWaiting says why the instance does not start. What it says again is no news: each report has Crossplane look at the cluster.
 func (a *Agent) reportWaiting(ctx context.Context, code, message string) {
 	a.log.Warn(message, "incident", code)
+	if a.waitsFor.Code == code && a.waitsFor.Message == message {
+		return
+	}
 	a.reportStarting(ctx, instance.Incident{Code: code, Message: message, Since: time.Now().UTC().Format(time.RFC3339)})
 }
 
 func (a *Agent) reportStarting(ctx context.Context, incidents ...instance.Incident) {
+	a.waitsFor = instance.Incident{}
 	report := instance.Report{
 		Pod: a.env.PodUID, Node: a.env.Node, Incarnation: a.incarnation.At(), Role: instance.RoleUnknown, State: instance.StateStarting,
 		Incidents: incidents,
 	}
 	if err := a.kube.WriteReport(ctx, report); err != nil {
 		a.log.Warn("Cannot report", "error", err.Error())
+		return
+	}
+	if len(incidents) > 0 {
+		a.waitsFor = incidents[0]
 	}
 }
 
@@ -260,6 +272,11 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 		DataDirectory: vol.DataDirectory,
 		Executable:    filepath.Join(binaries, "postgres"),
 		Log:           a.log,
+	}
+	s.BeforeRestart = func() {
+		if err := a.discardStillborn(ctx, vol, s.KillPostgreSQL); err != nil {
+			a.log.Error("Cannot tell whether Patroni was at making a database", "error", err.Error())
+		}
 	}
 	s.Gone = func(at time.Time, crashed bool) { a.afterEnd(ctx, vol, at, crashed, s.KillPatroni) }
 	return s

@@ -61,11 +61,15 @@ func (j *Journal) note(written []byte, now time.Time) {
 	}
 }
 
+// ofSession says whether what a line begins with names a user and a database, as log_line_prefix has it: that one ended is no reason for
+// PostgreSQL to.
+func ofSession(prefix string) bool { return strings.Contains(prefix, "@") }
+
 // noteLine keeps the line with which a process of PostgreSQL's ended. What is wrong with its configuration stands in the line before.
 func (j *Journal) noteLine(line string, now time.Time) {
 	for _, severity := range []string{"FATAL:  ", "PANIC:  "} {
-		_, text, found := strings.Cut(line, severity)
-		if !found || strings.HasPrefix(text, "the database system is ") { // A client came too early, or too late.
+		prefix, text, found := strings.Cut(line, severity)
+		if !found || ofSession(prefix) || strings.HasPrefix(text, "the database system is ") { // A client came too early, or too late.
 			continue
 		}
 		if _, said, ok := strings.Cut(j.before, "LOG:  "); ok && strings.Contains(text, "contains errors") {

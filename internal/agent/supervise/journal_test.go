@@ -37,6 +37,10 @@ func TestJournal(t *testing.T) {
 			reason:  "Clients that come too early are told so with the same severity.",
 			written: "[9] app@app FATAL:  the database system is starting up\n",
 		},
+		"Session": {
+			reason:  "A client that was killed is no reason for PostgreSQL to end.",
+			written: "2026-11-29 11:00:00 UTC [9] app@app FATAL:  connection to client lost\n",
+		},
 		"Unfinished": {
 			reason:  "A line counts when it is complete.",
 			written: "[1] FATAL:  could not",

@@ -44,6 +44,9 @@ type Supervisor struct {
 	// Executable tells a PostgreSQL process by the file that it runs, for example /usr/lib/postgresql/17/bin/postgres.
 	Executable string
 
+	// BeforeRestart is called when the command has ended by itself, before it is started again.
+	BeforeRestart func()
+
 	// Gone is called when the postmaster ended and every process that it left is gone, with the time at which it was found
 	// to have ended, and whether that was not in order. Nobody acknowledges anything any more then.
 	Gone func(at time.Time, crashed bool)
@@ -97,6 +100,7 @@ func (s *Supervisor) Run(ctx context.Context, patience time.Duration) error {
 			return s.stopPostgreSQL(patience)
 		case <-time.After(delay):
 		}
+		s.BeforeRestart()
 	}
 }
 

@@ -27,6 +27,8 @@ type instance struct {
 	folder  string
 	died    chan time.Time
 	crashed atomic.Bool
+
+	restarts atomic.Int64
 	stop    context.CancelFunc
 	ended   chan error
 	*Supervisor
@@ -56,6 +58,7 @@ func start(t *testing.T, script string) *instance {
 		Env:           os.Environ(),
 		DataDirectory: func() string { return i.folder },
 		Executable:    postgres,
+		BeforeRestart: func() { i.restarts.Add(1) },
 		Gone:          func(at time.Time, crashed bool) { i.died <- at; i.crashed.Store(crashed) },
 		Log:           slog.New(slog.DiscardHandler),
 	}
@@ -145,7 +148,7 @@ func TestSupervisor(t *testing.T) {
 	if err := i.KillPatroni(); err != nil {
 		t.Fatal(err)
 	}
-	i.eventually("Patroni runs again", func() bool { return i.starts() == 2 && i.running() == 4 })
+	i.eventually("Patroni runs again", func() bool { return i.starts() == 2 && i.restarts.Load() == 1 && i.running() == 4 })
 	if err := os.WriteFile(filepath.Join(i.folder, "postmaster.pid"), []byte(strconv.Itoa(postmaster)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
