@@ -29,8 +29,8 @@ type instance struct {
 	crashed atomic.Bool
 
 	restarts atomic.Int64
-	stop    context.CancelFunc
-	ended   chan error
+	stop     context.CancelFunc
+	ended    chan error
 	*Supervisor
 }
 
