@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
@@ -84,7 +85,7 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 		data = seen.Repository // The schedules in it are those before.
 	}
 	if data == nil && seen.Wanted {
-		return plan{}, errNotSeen
+		return plan{}, notSeen(location, scheduled)
 	}
 	granted, grants, err := planGrants(r, seen, location, rand)
 	if err != nil {
@@ -106,6 +107,17 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 	p.Phase = phase(p, seen, idle)
 	p.CallAgain = again(p, now)
 	return p, nil
+}
+
+// notSeen says what keeps the Secret from being made again: when it was deleted, and is not only unseen, somebody has to mend that.
+func notSeen(verdicts ...verdict) error {
+	err := errNotSeen
+	for _, v := range verdicts {
+		if v.Waits() {
+			err = fmt.Errorf("%w: %s", err, strings.TrimSuffix(v.Message, "."))
+		}
+	}
+	return err
 }
 
 // planSecret returns what the repository's Secret is to hold: what was accepted last, when what is asked for now cannot be.

@@ -2,6 +2,7 @@ package backupplan
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -390,5 +391,34 @@ func TestRevised(t *testing.T) {
 	}
 	if string(other[instance.KeyRepositoryRevision]) == string(first[instance.KeyRepositoryRevision]) {
 		t.Error("another content is the same revision")
+	}
+}
+
+func TestNotSeen(t *testing.T) {
+	inForce := verdict{Condition: compose.Condition{Status: compose.True, Message: "It is in force."}}
+	refused := verdict{Condition: compose.Condition{Status: compose.False, Message: "The Secret store is missing. Create it."}, Stalls: true}
+	cases := map[string]struct {
+		reason   string
+		verdicts []verdict
+		want     string
+	}{
+		"Unseen": {
+			reason:   "Crossplane's cache is late, and nobody has to do anything.",
+			verdicts: []verdict{inForce, inForce},
+			want:     errNotSeen.Error(),
+		},
+		"Deleted": {
+			reason:   "It is made again when what it is made from is there.",
+			verdicts: []verdict{refused, inForce},
+			want:     errNotSeen.Error() + ": The Secret store is missing. Create it",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			err := notSeen(tc.verdicts...)
+			if diff := cmp.Diff(tc.want, err.Error()); diff != "" || !errors.Is(err, errNotSeen) {
+				t.Errorf("\n%s\nnotSeen(...): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
 	}
 }
