@@ -35,6 +35,9 @@ type plan struct {
 	Shared      bool
 	RoleBinding bool
 
+	// Repository is the one that instances archive to: the one before while another one that is asked for cannot be had.
+	Repository instance.Repository
+
 	// Bucket says that the bucket is to be made.
 	Bucket bool
 
@@ -93,16 +96,17 @@ func makePlan(r request, seen facts, now time.Time, rand io.Reader) (plan, error
 	}
 	p := plan{
 		Secret: data, Grants: grants, Shared: data != nil, RoleBinding: data != nil && seen.RoleThere,
-		Bucket: r.CreateBucket && seen.Rival == "",
+		Repository: repositoryIn(data, r.Repository),
+		Bucket:     r.CreateBucket && seen.Rival == "",
 	}
-	p.takeStock(r, seen)
+	p.takeStock(seen)
 	idle := r.Repository.Paused || seen.Stopped
 	if !idle {
 		p.Next = schedules.Next(now)
 	}
 	p.Trial = planTrial(r, seen, p, now)
 	p.Verdicts = []verdict{
-		location, scheduled, archiving(r, seen), backedUp(p, schedules, idle, now), p.Trial.Verdict, bucketReady(r, seen), granted,
+		location, scheduled, archiving(r, seen, p.Repository.ID()), backedUp(p, schedules, idle, now), p.Trial.Verdict, bucketReady(r, seen), granted,
 	}
 	p.Phase = phase(p, seen, idle)
 	p.CallAgain = again(p, now)
@@ -144,9 +148,16 @@ func planSecret(r request, seen facts, rand io.Reader) (verdict, map[string][]by
 // inForce says whether the instances have been told of the location already. Then they are also told of new credentials, whatever
 // becomes of the bucket.
 func inForce(r request, seen facts) bool {
+	return len(seen.Repository) > 0 && repositoryIn(seen.Repository, instance.Repository{}).ID() == r.Repository.ID()
+}
+
+// repositoryIn returns the one that a Secret tells the instances of, and another one where it tells of none.
+func repositoryIn(secret map[string][]byte, otherwise instance.Repository) instance.Repository {
 	told := instance.Repository{}
-	err := json.Unmarshal(seen.Repository[instance.KeyRepository], &told)
-	return err == nil && told.ID() == r.Repository.ID()
+	if err := json.Unmarshal(secret[instance.KeyRepository], &told); err != nil {
+		return otherwise
+	}
+	return told
 }
 
 func located(status compose.Truth, reason string, stalls bool, message string) verdict {
@@ -174,12 +185,13 @@ func planSchedules(r request) (verdict, schedule.Schedules) {
 }
 
 // takeStock looks at the backups of the repository that can be brought forward to now, which those before a gap cannot.
-func (p *plan) takeStock(r request, seen facts) {
-	if seen.Inventory == nil || seen.Inventory.Repository != r.Repository.ID() {
+func (p *plan) takeStock(seen facts) {
+	id := p.Repository.ID()
+	if seen.Inventory == nil || seen.Inventory.Repository != id {
 		return
 	}
 	var since time.Time
-	if seen.Archive != nil && seen.Archive.Repository == r.Repository.ID() && seen.Archive.Since != nil {
+	if seen.Archive != nil && seen.Archive.Repository == id && seen.Archive.Since != nil {
 		since = *seen.Archive.Since
 	}
 	for _, b := range seen.Inventory.Backups {
@@ -195,13 +207,13 @@ func (p *plan) takeStock(r request, seen facts) {
 	}
 }
 
-// archiving says how archiving goes.
-func archiving(r request, seen facts) verdict {
+// archiving says how archiving to a repository goes.
+func archiving(r request, seen facts, id string) verdict {
 	say := func(status compose.Truth, reason, message string) verdict {
 		return verdict{Condition: compose.Condition{Type: v1alpha1.ConditionArchiving, Status: status, Reason: reason, Message: message}}
 	}
 	archive := seen.Archive
-	if archive != nil && archive.Repository != r.Repository.ID() {
+	if archive != nil && archive.Repository != id {
 		archive = nil // It is about the store before.
 	}
 	switch {

@@ -127,6 +127,13 @@ func TestMakePlan(t *testing.T) {
 			args:   args{nightly(), working(func(f *facts) { f.Credentials = found(map[string]string{"accessKeyID": "id"}) })},
 			want:   want{Phase: v1alpha1.BackupPlanFailing, Reasons: with(0, v1alpha1.ReasonCredentialsRefused), Stalls: true, Secret: "1", Backups: 1, Next: tonight},
 		},
+		"LocationRefused": {
+			reason: "While the credentials of another location are missing, the backups in the one in force are still what there is.",
+			args: args{nightly(func(r *request) { r.Repository.Bucket, r.Secrets.Credentials = "elsewhere", "other" }), working(func(f *facts) {
+				f.Repository[instance.KeyRepository], f.Credentials = inForceNow(t), compose.Lookup{Answered: true}
+			})},
+			want: want{Phase: v1alpha1.BackupPlanFailing, Reasons: with(0, v1alpha1.ReasonCredentialsMissing), Stalls: true, Secret: "1", Backups: 1, Next: tonight},
+		},
 		"SecretNotSeen": {
 			reason: "A Secret that is there and not shown is not made anew without what it holds.",
 			args:   args{nightly(), working(func(f *facts) { f.Repository, f.Credentials = nil, compose.Lookup{} })},

@@ -22,7 +22,7 @@ func status(r request, seen facts, p plan) *v1alpha1.BackupPlanStatus {
 	if !p.Next.IsZero() {
 		s.NextBackupTime = kubeTime(p.Next)
 	}
-	current := seen.Archive != nil && seen.Archive.Repository == r.Repository.ID()
+	current := seen.Archive != nil && seen.Archive.Repository == p.Repository.ID()
 	if current {
 		s.Archive = &v1alpha1.ArchiveStatus{State: string(seen.Archive.State)}
 		if seen.Archive.Last != nil {
@@ -34,7 +34,7 @@ func status(r request, seen facts, p plan) *v1alpha1.BackupPlanStatus {
 			s.Archive.Message = v.Message
 		}
 	}
-	s.Repository = repository(r, seen, p)
+	s.Repository = repository(seen, p)
 	if len(p.Backups) > 0 {
 		newest := p.Backups[len(p.Backups)-1]
 		s.LastBackupTime = kubeTime(newest.Stop)
@@ -65,10 +65,10 @@ func verificationStatus(r request, t trial) (*metav1.Time, *v1alpha1.Verificatio
 	return s.LastVerifiedTime, s
 }
 
-func repository(r request, seen facts, p plan) *v1alpha1.RepositoryStatus {
+func repository(seen facts, p plan) *v1alpha1.RepositoryStatus {
 	s := &v1alpha1.RepositoryStatus{Backups: len(p.Backups), Damaged: p.Damaged}
-	if seen.Archive != nil && seen.Archive.Repository == r.Repository.ID() && seen.Archive.Path != "" {
-		s.Path = pgbackrest.URL(r.Repository, seen.Archive.Path)
+	if seen.Archive != nil && seen.Archive.Repository == p.Repository.ID() && seen.Archive.Path != "" {
+		s.Path = pgbackrest.URL(p.Repository, seen.Archive.Path)
 	}
 	if len(p.Backups) == 0 {
 		return s

@@ -80,7 +80,7 @@ type trial struct {
 func planTrial(r request, seen facts, p plan, now time.Time) trial {
 	t := trial{Verdict: verified(compose.Unknown, v1alpha1.ReasonNotScheduled,
 		"Backups are not tried, so that nobody knows whether they can be restored. Set verification.schedule.")}
-	if tried := seen.Verifications; tried.Count > 0 && tried.Repository == r.Repository.ID() {
+	if tried := seen.Verifications; tried.Count > 0 && tried.Repository == p.Repository.ID() {
 		t.Tried = &tried
 	}
 	if r.Verification == nil {
