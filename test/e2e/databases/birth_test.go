@@ -16,7 +16,14 @@ const (
 	// stallAtServer stops Patroni when the PostgreSQL of the database that it is at making has started, and stallAtUsers when that has the
 	// system's own users, right before Patroni takes the leader lock.
 	stallAtServer = `until [ -s "$(echo /var/lib/xdbcluster/*/pgdata/postmaster.pid)" ]; do sleep 0.01; done; ` + stallPatroni
-	stallAtUsers  = `until [ "$(psql -XqAt -c "select count(*) from pg_roles where rolname = 'xdb_rewind'" 2>&1)" = 1 ]; do true; done; ` + stallPatroni
+	stallAtUsers  = `until psql -XqAt -c "select 1" >/dev/null 2>&1; do true; done
+patroni=$(` + patroniPID + `)
+psql -XqAt -v ON_ERROR_STOP=1 <<'SQL'
+do $$ begin
+	while not exists (select from pg_roles where rolname = 'xdb_rewind') loop perform pg_sleep(0.001); end loop;
+end $$
+SQL
+kill -STOP $patroni`
 )
 
 // TestInterruptedBirth stalls what makes a database, and kills its Pod, at the moments at which one is half there. The database is made
