@@ -259,7 +259,7 @@ func (a *Agent) restoreMessage(wanted instance.Restore, err error) string {
 	case a.isFinal(err) && a.incarnation != nil:
 		return of + ": " + strings.TrimSuffix(err.Error(), ".") + "."
 	case a.isFinal(err):
-		return of + ": " + err.Error() + " Nothing was touched: delete this DBCluster with its volumes, and create it with another target."
+		return of + ": " + err.Error() + " Nothing was touched, and it is tried again: a first backup may be still to come. If none is, delete this DBCluster with its volumes, and create it with another target."
 	}
 	return of + ", and that is tried again: " + err.Error() + "."
 }
