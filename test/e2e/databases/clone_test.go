@@ -3,17 +3,8 @@
 package databases
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"time"
-
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/xdbcluster/xdbcluster/apis/v1alpha1"
 )
@@ -43,7 +34,7 @@ func (d *database) checkCopies(at, want, taken string) {
 	}
 
 	const policy = "this platform wants no copies of that name"
-	d.forbid("unwanted", policy)
+	d.forbid("dbclusters", d.newClaim("unwanted"), policy)
 	d.restore("unwanted", map[string]any{"clonedDBClusterConfig": as("unwanted"), "pointInTime": at})
 	if got := d.waitRestored("unwanted", v1alpha1.OperationFailed); got.Reason != "CloneRefused" || !strings.Contains(got.Message, policy) {
 		d.Errorf("the Restore of an unwanted name says %s: %s; want CloneRefused, and the platform's reason", got.Reason, got.Message)
@@ -58,42 +49,4 @@ func (d *database) checkCopies(at, want, taken string) {
 	if claim, err := copied.claim(d.Context()); err == nil {
 		d.Errorf("a copy that was deleted was made again: %s", claim.GetName())
 	}
-}
-
-// forbid lets the API server refuse new DBClusters of a name in the test's namespace, as a policy of the platform would.
-func (s *scene) forbid(name, reason string) {
-	s.Helper()
-	meta := metav1.ObjectMeta{Name: s.namespace + "-" + name}
-	rule := admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
-		Operations: []admissionv1.OperationType{admissionv1.Create},
-		Rule:       admissionv1.Rule{APIGroups: []string{claimKind().Group}, APIVersions: []string{"*"}, Resources: []string{"dbclusters"}},
-	}}
-	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta, Spec: admissionv1.ValidatingAdmissionPolicySpec{
-		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{rule}},
-		Validations: []admissionv1.Validation{{
-			Expression: fmt.Sprintf("object.metadata.namespace != %q || object.metadata.name != %q", s.namespace, name), Message: reason,
-		}},
-	}}
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-		PolicyName: meta.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
-	}}
-	for _, o := range []client.Object{policy, binding} {
-		if err := s.kube.Create(s.Context(), o); err != nil && !apierrors.IsAlreadyExists(err) { // Left by a run that was killed.
-			s.Fatalf("cannot forbid a DBCluster: %v", err)
-		}
-		s.Cleanup(func() { _ = s.kube.Delete(context.WithoutCancel(s.Context()), o) }) // It concerns this namespace alone.
-	}
-	small := smallSpec("17")
-	spec, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&small)
-	if err != nil {
-		s.Fatalf("cannot encode a claim: %v", err)
-	}
-	s.eventually(rolloutLimit, "The policy is in force", func(ctx context.Context) (string, bool) {
-		claim := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
-		claim.SetGroupVersionKind(claimKind())
-		claim.SetNamespace(s.namespace)
-		claim.SetName(name)
-		err := s.kube.Create(ctx, claim, client.DryRunAll)
-		return fmt.Sprint(err), err != nil && strings.Contains(err.Error(), reason)
-	})
 }
