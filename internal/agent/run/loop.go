@@ -279,7 +279,7 @@ func (l *loop) act(ctx context.Context, config instance.Config, member *patroni.
 	if l.led.Load() { // Patroni makes a database, and takes the leader lock when it is done.
 		l.complain("birth", l.volume.RecordBirth(member.SystemIdentifier, time.Now()))
 	}
-	if member.IsPrimary() {
+	if member.IsPrimary() && l.volume.Identity().Born != nil { // Nobody is let into one that may be made again.
 		l.actAsPrimary(ctx, config, facts)
 	}
 	l.complain("certificate", l.serveCertificate(ctx))
