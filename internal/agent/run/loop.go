@@ -40,6 +40,9 @@ const (
 	// labelInterval is how often the Pod is labelled with what its instance is, though that is what it was.
 	labelInterval = 10 * time.Second
 
+	// labelSpreads is how long it takes at most until no node leads new connections of the rw Service to a Pod that has lost the label.
+	labelSpreads = 3 * time.Second
+
 	// volumeInterval is how often the agent asks after a volume that is growing.
 	volumeInterval = 3 * time.Second
 
@@ -92,6 +95,7 @@ type loop struct {
 	downSince  time.Time   // Since when PostgreSQL has not run. Zero while it does.
 	labelled   string      // What the loop has labelled the Pod with.
 	labelledAt time.Time
+	demoted    time.Time // When the Pod lost the primary's label. Zero once the clients that came by that were sent away.
 	woken      time.Time // When Patroni was made to look.
 
 	noFailover   bool      // What Patroni was told last of whether standbys take over by themselves.
@@ -126,8 +130,12 @@ type loop struct {
 }
 
 func newLoop(a *Agent, v *volume.Volume, s *supervise.Supervisor, g *guard, archivist *archive.Archivist, served certificate, last instance.Report) *loop {
+	labelled := ""
+	if last.Pod == a.env.PodUID && last.Role == instance.RolePrimary {
+		labelled = patroninames.PrimaryLabel(a.current().Version)
+	}
 	return &loop{
-		Agent: a, volume: v, supervisor: s, guard: g, checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
+		Agent: a, labelled: labelled, volume: v, supervisor: s, guard: g, checkup: newCheckup(a, s), archivist: archivist, incidents: incidents{},
 		served: served, appliedBy: last.AppliedBy, complaints: map[string]string{}, noFailover: a.current().Health.NoFailover,
 		beginsWith: a.current().SettingsHash,
 	}
@@ -156,6 +164,7 @@ func (l *loop) turn(ctx context.Context) {
 	l.archivist.SetPrimary(l.primary)
 	if member != nil && member.State == "running" {
 		l.complain("label", l.label(ctx, config, *member))
+		l.complain("clients", l.sendAway(ctx, *member, time.Now()))
 		if !l.checkup.silent() { // The agent's own connections may work all the same.
 			l.act(ctx, config, member, &facts)
 		}
@@ -258,7 +267,30 @@ func (l *loop) label(ctx context.Context, config instance.Config, member patroni
 	if err := l.kube.SetRole(ctx, role); err != nil {
 		return err
 	}
+	if l.labelled == patroninames.PrimaryLabel(config.Version) && member.IsStandby() {
+		l.demoted = time.Now()
+	}
 	l.labelled, l.labelledAt = role, time.Now()
+	return nil
+}
+
+// sendAway ends the sessions of clients that were led here as to the primary, and came when it was one no more. All that they wrote would be
+// refused for as long as they keep their connection. Clients of the ro Service connect again.
+func (l *loop) sendAway(ctx context.Context, member patroni.Member, now time.Time) error {
+	if !member.IsStandby() {
+		l.demoted = time.Time{}
+	}
+	if l.demoted.IsZero() || now.Sub(l.demoted) < labelSpreads {
+		return nil
+	}
+	ended, err := l.postgres.EndSessions(ctx, patroni.UserReplication, patroni.UserRewind, patroni.UserMetrics)
+	if err != nil {
+		return err
+	}
+	l.demoted = time.Time{}
+	if ended > 0 {
+		l.log.Info("Clients had come to what was the primary; their sessions were ended, so that they find the new one", "sessions", ended)
+	}
 	return nil
 }
 
