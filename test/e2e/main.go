@@ -37,7 +37,7 @@ import (
 func groups() map[string]string {
 	return map[string]string{
 		// Instances fail, change and are operated.
-		"instances": "TestFailover$/15|TestCrashes$/15|TestInterruptedBirth|TestSecondCrash|TestStalls|TestPatroniLoopHangs|TestAutoHeal|TestDiskFull|TestRollingUpdate|TestScale$|TestFailoverDuringChanges|TestRecreateCluster|TestOperationsInGit|TestClockJumps|TestParametersThatKeepFromStarting",
+		"instances": "TestFailover$/15|TestCrashes$/15|TestInterruptedBirth|TestDemotedPrimary|TestSecondCrash|TestStalls|TestPatroniLoopHangs|TestAutoHeal|TestDiskFull|TestRollingUpdate|TestScale$|TestFailoverDuringChanges|TestRecreateCluster|TestOperationsInGit|TestClockJumps|TestParametersThatKeepFromStarting",
 		// Nodes, their network and the control plane fail. Each test runs alone.
 		"nodes": "TestNodeCutOff|TestNodeLost|TestOneWay|TestPrimaryAndStandbyLost|TestNoAutoFailover|TestAsynchronous|TestControlPlaneAway|TestSlowAPI",
 		// What fails is drawn by lot.

@@ -24,6 +24,31 @@ import (
 // to notice that its Job is on one of them, and then it waits for the leader lock to run out, and for what is in the way.
 const operationLimit = 3 * time.Minute
 
+// TestDemotedPrimary keeps a client at what was the primary, to which a Service that is late may have led it. It is sent away, so that it
+// finds the new one.
+func TestDemotedPrimary(t *testing.T) {
+	t.Parallel()
+	d := newScene(t).create("demoted", clusterSpec("17", 1))
+	first := d.waitPrimary("")
+	d.sql("select 1") // The application's Pod is there.
+	connection := d.connection()
+	connection["host"] = d.cluster().PodHost(first)
+	const stay = `while true; do
+	said=$(psql -XqAt "$DSN" -c "select pg_is_in_recovery()" -c "select pg_sleep(60)" 2>&1) || true
+	case "$said" in t*) echo "$said"; exit;; esac
+done`
+	said := make(chan string, 1)
+	go func() {
+		out, err := d.exec(t.Context(), clientPod, "psql", connectScript(connection)+stay, "sh", "-es")
+		said <- fmt.Sprint(out, err)
+	}()
+	d.operate(v1alpha1.KindSwitchover, "move", d.operation(time.Now()))
+	d.waitOperation(v1alpha1.KindSwitchover, "move", v1alpha1.OperationSucceeded)
+	if got, want := <-said, "terminating connection due to administrator command"; !strings.Contains(got, want) {
+		t.Errorf("the client at what was the primary was told %q; want %q", got, want)
+	}
+}
+
 // TestOperations carries out Switchovers and a Failover under load, asks for each of them again in every way there is, and
 // shows that it was done once.
 func TestOperations(t *testing.T) {
