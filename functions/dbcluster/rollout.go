@@ -68,7 +68,7 @@ func stalls(c cluster, seen facts, p plan) (reason, message string) {
 		}
 	}
 	if isInvalid(seen, naming.ObjectStatefulSet) {
-		add(v1alpha1.ReasonRefusedByKubernetes, fmt.Sprintf("Kubernetes refuses the StatefulSet %s. The events of the composite say why: kubectl describe %s %s. It is most likely schedulingConfig.",
+		add(v1alpha1.ReasonRefusedByKubernetes, fmt.Sprintf("Kubernetes refuses the StatefulSet %s. The events of the composite say why: kubectl describe %s %s. It is most likely schedulingConfig, or a policy of the platform.",
 			c.StatefulSet(), strings.ToLower(c.Owner.Kind), c.Owner.Name))
 	}
 	for _, i := range current(c, seen) {

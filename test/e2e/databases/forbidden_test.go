@@ -45,7 +45,7 @@ func TestRefusedByKubernetes(t *testing.T) {
 		t.Errorf("Stalled is %s: %s; want %s, and %q", stalled.Reason, stalled.Message, v1alpha1.ReasonRefusedByKubernetes, want)
 	}
 	allow()
-	d.waitRolledOut()
+	d.waitRollout(v1alpha1.RolloutComplete) // Until Crossplane tries again it is Failed.
 }
 
 // newClaim returns a small DBCluster that is not there.
