@@ -435,6 +435,7 @@ func TestPrimaryAndStandbyLost(t *testing.T) {
 	d.mustInInstance(first, keepFromFollowing)
 	d.mustInInstance(first, killAhead)
 	d.waitLabelled(first)
+	w.waitWriting() // The next primary has the label before it is promoted.
 	d.sql("create table unfollowed as select 1")
 	d.waitAhead(first, otherThan(d.labelled()[0], standbys))
 	stop()
