@@ -435,8 +435,10 @@ func TestPrimaryAndStandbyLost(t *testing.T) {
 	d.mustInInstance(first, keepFromFollowing)
 	d.mustInInstance(first, killAhead)
 	d.waitLabelled(first)
-	w.waitWriting() // The next primary has the label before it is promoted.
-	d.sql("create table unfollowed as select 1")
+	d.eventually(rolloutLimit, "The next primary, which has the label before it is promoted, is written to", func(context.Context) (string, bool) {
+		_, err := d.psql(d.connection(), "create table if not exists unfollowed as select 1")
+		return fmt.Sprint(err), err == nil
+	})
 	d.waitAhead(first, otherThan(d.labelled()[0], standbys))
 	stop()
 	d.waitIncident("TimelineMissing", "has not followed the last primary")
