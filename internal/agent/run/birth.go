@@ -204,13 +204,28 @@ func (a *Agent) restore(ctx context.Context, vol *volume.Volume, wanted instance
 	}
 }
 
-// discardStillborn removes a database that a Patroni which has ended was at making, so that the next one makes another.
+// awaitDiscard returns when what a Patroni that has ended left of a birth is not in the way of the next one.
+func (a *Agent) awaitDiscard(ctx context.Context, vol *volume.Volume, kill func() error) {
+	for {
+		err := a.discardStillborn(ctx, vol, kill)
+		if err == nil {
+			return
+		}
+		a.log.Warn("Cannot tell yet whether Patroni was at making a database, or remove that", "error", err.Error())
+		if !pause(ctx, birthRetry) {
+			return
+		}
+	}
+}
+
+// discardStillborn removes a database that a Patroni which has ended was at making, so that the next one makes another. What it could not
+// remove all of is removed the next time.
 func (a *Agent) discardStillborn(ctx context.Context, vol *volume.Volume, kill func() error) error {
 	if vol.Identity().SystemIdentifier != "" {
 		return nil
 	}
 	s, err := a.situation(ctx, vol)
-	if err != nil || !s.HasDatabase || begin(s) != beginAnew {
+	if err != nil || !s.State.Initialized || begin(s) != beginAnew {
 		return err
 	}
 	if err := kill(); err != nil {
@@ -219,9 +234,11 @@ func (a *Agent) discardStillborn(ctx context.Context, vol *volume.Volume, kill f
 	if err := vol.Clear(); err != nil {
 		return err
 	}
-	_, err = a.kube.ForgetPatroniState(ctx)
+	if _, err := a.kube.ForgetPatroniState(ctx); err != nil {
+		return err
+	}
 	a.log.Warn("Patroni ended before the database that it made was ready; it is made again")
-	return err
+	return nil
 }
 
 func (a *Agent) restoreIncident(err error) string {

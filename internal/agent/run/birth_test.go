@@ -1,9 +1,25 @@
 package run
 
 import (
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	kerrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/xdbcluster/xdbcluster/functions/instance"
+	"github.com/xdbcluster/xdbcluster/functions/naming"
 	"github.com/xdbcluster/xdbcluster/internal/agent/kube"
+	"github.com/xdbcluster/xdbcluster/internal/agent/volume"
 )
 
 func TestBegin(t *testing.T) {
@@ -103,6 +119,96 @@ func TestBegin(t *testing.T) {
 			if got := begin(tc.s); got != tc.want {
 				t.Errorf("\n%s\nbegin(%+v) = %d, want %d", tc.reason, tc.s, got, tc.want)
 			}
+		})
+	}
+}
+
+func TestAwaitDiscard(t *testing.T) {
+	cluster := naming.Cluster{Namespace: "shop", Name: "orders"}
+	configMap := func(name string, annotations map[string]string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: name, Annotations: annotations}}
+	}
+	config := configMap(cluster.PatroniConfig(), map[string]string{"initialize": "7300000000000000000"})
+	leader := configMap(cluster.PatroniLeader(), map[string]string{"leader": "orders-0"})
+	cases := map[string]struct {
+		reason   string
+		there    []runtime.Object
+		database bool
+		born     bool
+		fails    string // The request that fails once.
+		want     bool   // Whether the database and Patroni's state are gone.
+	}{
+		"Stillborn": {
+			reason: "Patroni died between the identifier and the leader lock.",
+			there:  []runtime.Object{config}, database: true, want: true,
+		},
+		"StateUnknown": {
+			reason: "A Patroni that is started meanwhile would be a standby for ever: what is there is waited for.",
+			there:  []runtime.Object{config}, database: true, fails: "get", want: true,
+		},
+		"HalfRemoved": {
+			reason: "Patroni's state without the database would let the next one wait for somebody to make it.",
+			there:  []runtime.Object{config}, database: true, fails: "delete", want: true,
+		},
+		"Led": {
+			reason: "Somebody may have logged in since it has the lock.",
+			there:  []runtime.Object{config, leader}, database: true,
+		},
+		"Born": {
+			reason: "What is on record stays, whatever else is known.",
+			there:  []runtime.Object{config}, database: true, born: true,
+		},
+		"Adopted": {
+			reason:   "A restored database, of which Patroni knows nothing yet, is started as it is.",
+			database: true,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := fake.NewClientset(tc.there...)
+				failed := false
+				api.PrependReactor("*", "configmaps", func(action k8stesting.Action) (bool, runtime.Object, error) {
+					if failed || action.GetVerb() != tc.fails {
+						return false, nil, nil
+					}
+					failed = true
+					return true, nil, kerrors.NewServiceUnavailable("the API server is away")
+				})
+				v, err := volume.Open(t.TempDir(), "17", nil, rand.Reader)
+				if err != nil {
+					t.Fatal(err)
+				}
+				control := filepath.Join(v.DataDirectory(), "global", "pg_control")
+				if tc.database {
+					if err := os.MkdirAll(filepath.Dir(control), 0o700); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(control, nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if tc.born {
+					if err := v.RecordBirth("7300000000000000000", time.Now()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				killed := false
+				a := &Agent{
+					env: Environment{Pod: "orders-0"}, log: slog.New(slog.DiscardHandler), kube: kube.With(api, nil, cluster, "orders-0"),
+					config: instance.Config{Cluster: cluster.Name, Instances: 1, Owner: instance.Owner{UID: "uid", Created: "2026-01-15T03:00:00Z"}},
+				}
+				a.awaitDiscard(t.Context(), v, func() error { killed = true; return nil })
+
+				there, err := v.HasDatabase()
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = api.CoreV1().ConfigMaps(cluster.Namespace).Get(t.Context(), cluster.PatroniConfig(), metav1.GetOptions{})
+				if gone := !there && kerrors.IsNotFound(err); gone != tc.want || killed != tc.want {
+					t.Errorf("\n%s\nawaitDiscard(...): database there %t, Patroni's state: %v, PostgreSQL killed %t; want all gone: %t", tc.reason, there, err, killed, tc.want)
+				}
+			})
 		})
 	}
 }

@@ -273,11 +273,7 @@ func (a *Agent) supervisor(ctx context.Context, vol *volume.Volume) *supervise.S
 		Executable:    filepath.Join(binaries, "postgres"),
 		Log:           a.log,
 	}
-	s.BeforeRestart = func() {
-		if err := a.discardStillborn(ctx, vol, s.KillPostgreSQL); err != nil {
-			a.log.Error("Cannot tell whether Patroni was at making a database", "error", err.Error())
-		}
-	}
+	s.BeforeRestart = func() { a.awaitDiscard(ctx, vol, s.KillPostgreSQL) }
 	s.Gone = func(at time.Time, crashed bool) { a.afterEnd(ctx, vol, at, crashed, s.KillPatroni) }
 	return s
 }
